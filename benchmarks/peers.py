@@ -8,7 +8,8 @@
 Every peer is installed on first use (see peer.py); one that can't be is reported with the reason. Sides are processes
 that stay loaded; in each round every call goes to all of them, one after the other, beginning with another one. The
 prompts of a call are the same token ids for all sides, and others in each round, so that nobody's cache of prefixes
-helps. Start and memory are of processes of their own. Greedy; nothing is guessed ahead. A run is appended to
+helps. Start and memory are of processes of their own, of ours with bytecode beside the sources (see bytecode.py), as
+pip installs every package. Greedy; nothing is guessed ahead. A run is appended to
 benchmarks/results/peers.jsonl, unless it is --quick.
 """
 
@@ -29,6 +30,7 @@ from typing import TypeVar
 import peer
 import peer_calls as calls
 import peer_report as report
+from bytecode import ensure_bytecode
 from peer_calls import CALLS, SHORT, START_PROMPT, Call
 from peer_sides import MAKERS, OURS, Side, Worker, WorkerError
 from quality import text
@@ -217,6 +219,7 @@ def main() -> None:
     names = ["undiced", *(name for name in args.peers.split(",") if name != "undiced")]
     if unknown := sorted(set(names) - set(MAKERS)):
         parser.error(f"there is no {unknown[0]}: {', '.join(MAKERS)}")
+    ensure_bytecode()
     checkpoint = open_checkpoint(args.model)
     sides, missing = installed(names, checkpoint.path)
     if args.quality:

@@ -5,7 +5,8 @@
 Elapsed time counts from before the process is started: for the server to the first text of a streamed completion, which
 is asked as soon as it says that it is ready, for the script to its first piece of text. CPU is processor time of the
 process until then, with the engine process apart; unlike the elapsed time it hardly depends on what else the machine
-does. The model lies in the cache; a first round does not count. One JSON line.
+does. The model lies in the cache; a first round does not count. The package has bytecode, as an installation has (see
+bytecode.py). One JSON line.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 
 import uvloop
+from bytecode import ensure_bytecode
 from streams import Place, together
 
 SCRIPT = """
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
+    ensure_bytecode()
     sides = {"serve": served, "LLM": scripted}
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for at in range(given.rounds + 1):

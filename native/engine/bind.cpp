@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "../fabric/bind.h"
+#include "../files/bind.h"
 #include "arrays.h"
 #include "engine.h"
 
@@ -117,12 +118,15 @@ class PyEngine {
         engine_ = std::make_unique<Engine>(spec, isa);
     }
 
-    void load(int slot, const std::vector<Part>& parts) {
-        std::vector<LoadPart> views;
-        for (const auto& [bytes, format, rows, columns, row_index, transposed] : parts)
-            views.push_back({span_of(bytes), format, rows, columns, span_of(row_index), transposed});
+    void load(const std::vector<std::pair<int, std::vector<Part>>>& slots) {
+        std::vector<std::pair<int, std::vector<LoadPart>>> views;
+        for (const auto& [slot, parts] : slots) {
+            auto& own = views.emplace_back(slot, std::vector<LoadPart>()).second;
+            for (const auto& [bytes, format, rows, columns, row_index, transposed] : parts)
+                own.push_back({span_of(bytes), format, rows, columns, span_of(row_index), transposed});
+        }
         nb::gil_scoped_release unlocked;
-        engine_->load(slot, views);
+        for (const auto& [slot, parts] : views) engine_->load(slot, parts);
     }
 
     void load_vector(int slot, const Floats& values) { engine_->load_vector(slot, span_of(values)); }
@@ -335,9 +339,9 @@ void bind_engine(nb::module_& m) {
              "columns, format, experts), kv (kv_heads, head_dim, window, latent); max_samples: sampled rows in a step, "
              "0 for max_batch; team: another engine, whose threads do this one's steps too, never at the same time. "
              "ValueError names the instruction that can't be run.")
-        .def("load", &PyEngine::load, "slot"_a, "parts"_a,
-             "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "
-             "columns are the file's, row_index counts rows after the transposition.")
+        .def("load", &PyEngine::load, "slots"_a,
+             "Pack matrix slots (slot, parts) from stacked parts (bytes, format, rows, columns, row_index, "
+             "transposed): rows and columns are the file's, row_index counts rows after the transposition.")
         .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
         .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
              "allowed"_a, "Start a new sequence's sampling state.")
@@ -386,6 +390,7 @@ NB_MODULE(_native, m) {
     bind_engine(m);
     mesh::bind(m);
     fabric::bind(m);
+    files::bind(m);
     m.def("decode_instr", &decode_instr, "record"_a, "The fields of one encoded instruction.");
     m.def("isa_detect", [] { return std::string(isa_name(detect())); });
     m.def("isa_supported", &isa_supported, "name"_a);

@@ -1,9 +1,12 @@
-"""What the bind.cpp of native/{engine,mesh,fabric} export; a test holds the names equal. Arrays lie on the CPU."""
+"""What native/{engine,mesh,fabric,files}/bind.cpp export; a test holds the names equal. Arrays lie on the CPU."""
 
 from collections.abc import Callable, Sequence
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
+
+Buffer = mmap | memoryview | bytes
 
 INSTR_BYTES: int
 SHARD_GRANULE: int
@@ -52,10 +55,11 @@ class Engine:
 
     def load(
         self,
-        slot: int,
-        parts: Sequence[tuple[memoryview | NDArray[np.uint8], str, int, int, NDArray[np.int32], bool]],
+        slots: Sequence[
+            tuple[int, Sequence[tuple[memoryview | NDArray[np.uint8], str, int, int, NDArray[np.int32], bool]]]
+        ],
     ) -> None:
-        """Packs a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed).
+        """Packs matrix slots, each from stacked parts (bytes, format, rows, columns, row_index, transposed).
 
         Rows and columns are the file's; row_index (int32) counts rows after the transposition.
         """
@@ -165,6 +169,15 @@ def mesh_multiply_add(
     """Adds x (tiles, rows, inner) times w (tiles, inner, columns) to total (tiles, rows, columns), input by input; with
     `half` every sum is rounded to 16 bits, and x and w hold 16-bit numbers.
     """
+
+def skip_strings(file: Buffer, at: int, count: int, end: int) -> int | None:
+    """Where `count` strings of a GGUF file end that begin at `at`; None if they reach beyond `end`."""
+
+def read_strings(file: Buffer, at: int, count: int, end: int) -> list[str] | None:
+    """The strings; None if they reach beyond `end`, or one is no UTF-8."""
+
+def read_pairs(file: Buffer, at: int, count: int, end: int) -> list[tuple[str, str]] | None:
+    """Strings cut at the only blank of each; None if that is not so, and where `read_strings` has None."""
 
 def mesh_join(
     held: NDArray[np.float32],

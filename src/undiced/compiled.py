@@ -62,7 +62,6 @@ def _opened(model: str | Path, progress: Progress | None) -> tuple[Checkpoint, G
     from undiced.checkpoint import open_checkpoint
     from undiced.model import build
     from undiced.study.program_file import is_program
-    from undiced.study.runnable import without_weights
 
     if is_program(str(model)):
         raise InvalidRequestError(
@@ -72,6 +71,8 @@ def _opened(model: str | Path, progress: Progress | None) -> tuple[Checkpoint, G
     try:
         checkpoint = open_checkpoint(model, progress=progress)
     except ModelNotFoundError as error:
+        from undiced.study.runnable import without_weights
+
         raise without_weights(error) from None
     _tell(checkpoint)
     return checkpoint, build(checkpoint)

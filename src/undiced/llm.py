@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from undiced.asking import Messages, Prompt, conversation, is_ids, is_messages, params_of, plain, talks
 from undiced.compiled import Progress, compile_for_host
+from undiced.core.collection import all_stays
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
+from undiced.loaded import load
 from undiced.outputs import RequestOutput
 from undiced.params import SamplingParams as SamplingParams
 from undiced.params import StructuredOutputsParams
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from undiced.serve import Request
     from undiced.serve.guide import Guide
     from undiced.talk import Talk
+    from undiced.text import ChatEncoder
     from undiced.text.formats import Dialect
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -66,42 +69,24 @@ class LLM:
         tool_format: str = "",
         thinking_format: str = "",
     ) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+        if tool_format or thinking_format:
+            from undiced.text.formats import check_names
 
-        from undiced.checkpoint import own_sampling
-        from undiced.engine.host import HostBackend
-        from undiced.engine.pool import pools
-        from undiced.serve import Policy, Scheduler
-        from undiced.serve.loop import EngineLoop
-        from undiced.serve.shared import SharedLoop
-        from undiced.text import ChatEncoder, load_chat_template, load_tokenizer
-        from undiced.text.formats import check_names
-
-        check_names(tool_format, thinking_format)
+            check_names(tool_format, thinking_format)
         self._formats = (tool_format, thinking_format)
-        compiled = compile_for_host(
-            model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
-        )
-        guessing = _draft_of(draft, compiled, speculate, progress)
-        self.config = compiled.graph.config
-        self._own_sampling = own_sampling(compiled.checkpoint)
-        self.program = compiled.program
-        with ThreadPoolExecutor(1) as helper:  # the tokenizer is made while the team packs weights
-            tokenizer = helper.submit(load_tokenizer, compiled.checkpoint)
-            [pages] = pools([compiled.program], [None if guessing is None else guessing.program])
-            backend = HostBackend(compiled.program, compiled.checkpoint, pages=pages, progress=progress)
-            guesser = None
-            if guessing is not None:
-                guesser = HostBackend(guessing.program, guessing.checkpoint, pages=pages, team=backend)
-        scheduler = Scheduler(backend.limits, Policy(speculate=speculate), None if guesser is None else guesser.limits)
-        self._engine = EngineLoop(backend, scheduler, draft=guesser)
-        try:
-            self.tokenizer = tokenizer.result()
-            template = load_chat_template(compiled.checkpoint)
-            self._chat = None if template is None else ChatEncoder(template, self.tokenizer)
-        except BaseException:
-            self._engine.close()
-            raise
+        with all_stays():
+            from undiced.checkpoint import own_sampling
+
+            compiled = compile_for_host(
+                model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
+            )
+            guessing = _draft_of(draft, compiled, speculate, progress)
+            self.config, self.program = compiled.graph.config, compiled.program
+            self._own_sampling = own_sampling(compiled.checkpoint)
+            loaded = load(compiled, guessing, speculate=speculate, progress=progress)
+            from undiced.serve.shared import SharedLoop
+
+        self._engine, self.tokenizer, self._template = loaded.engine, loaded.tokenizer, loaded.template
         self._loop = SharedLoop(self._engine)
         self._opening = threading.Lock()
         self._ids = itertools.count()
@@ -125,6 +110,15 @@ class LLM:
     def chat_problem(self) -> str:
         """Why the chat template that the model has can't be used; empty if it can, or there is none."""
         return "" if self._chat is None else self._chat.problem
+
+    @cached_property
+    def _chat(self) -> ChatEncoder | None:
+        """What makes prompts of conversations; None for a base model."""
+        if self._template is None:
+            return None
+        from undiced.text.prompt import ChatEncoder
+
+        return ChatEncoder(self._template, self.tokenizer)
 
     @cached_property
     def _dialect(self) -> Dialect:
@@ -232,8 +226,8 @@ class LLM:
     def close(self) -> None:
         """Stops the threads and frees the weights; idempotent."""
         self._loop.close()
-        if self._chat is not None:
-            self._chat.close()
+        if (chat := self.__dict__.get("_chat")) is not None:
+            chat.close()
 
     def __enter__(self) -> LLM:
         return self
@@ -266,7 +260,7 @@ class LLM:
                 f"{self.config.name} cannot chat. {self._chat.problem}", remedy="Use `generate` instead."
             )
         from undiced.talk import check_calls, talk_of
-        from undiced.text.prompt import encode_pieces
+        from undiced.text.pieces import encode_pieces
 
         said = conversation(messages)
         check_calls(said)
@@ -283,7 +277,7 @@ class LLM:
             if isinstance(prompt, bytes) or not all(type(token) is int for token in ids):
                 raise InvalidRequestError("A prompt is a text or a list of token ids.", param="prompt")
             return ids
-        from undiced.text.prompt import encode_pieces
+        from undiced.text.pieces import encode_pieces
 
         with self._fitting():
             return self.tokenizer.begun(encode_pieces(self.tokenizer, [prompt], self.context))
@@ -291,7 +285,7 @@ class LLM:
     @contextmanager
     def _fitting(self) -> Iterator[None]:
         """Whatever a text or a template's print has of tokens, no more are looked for than show that it can't fit."""
-        from undiced.text.prompt import TooManyTokensError
+        from undiced.text.pieces import TooManyTokensError
 
         try:
             yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError, QueueFullError
 from undiced.text import PromptOptions
-from undiced.text.prompt import TooManyTokensError, encode_pieces, parts_of
+from undiced.text.pieces import TooManyTokensError, encode_pieces, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

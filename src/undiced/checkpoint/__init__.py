@@ -1,19 +1,25 @@
 """Model files: GGUF, safetensors folders, the packaged models of the catalog, the hub. Files, not meaning.
 
 `open_checkpoint` is the door. `undiced.checkpoint.decode` turns tensors into numbers, `undiced.checkpoint.schemes` what
-quantized folders hold into tensors; nothing else here needs numpy.
+quantized folders hold into tensors; nothing else here needs numpy. What fetches models is loaded on first use.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from undiced.checkpoint.cache import cache_dir, is_cached
 from undiced.checkpoint.catalog import CATALOG, DEFAULT_MODEL, PackagedModel
 from undiced.checkpoint.contract import Checkpoint, bytes_by_format, kept_by_format
-from undiced.checkpoint.fetch import pull
 from undiced.checkpoint.gguf import GgufCheckpoint
-from undiced.checkpoint.hub_ref import at_revision
-from undiced.checkpoint.huggingface import HfCheckpoint
 from undiced.checkpoint.sampling import own_sampling
 from undiced.checkpoint.source import open_checkpoint, resolve, to_fetch
 from undiced.checkpoint.tensor import TensorInfo
+
+if TYPE_CHECKING:
+    from undiced.checkpoint.fetch import pull as pull
+    from undiced.checkpoint.hub_ref import at_revision as at_revision
+    from undiced.checkpoint.huggingface import HfCheckpoint as HfCheckpoint
 
 __all__ = [
     "CATALOG",
@@ -34,3 +40,19 @@ __all__ = [
     "resolve",
     "to_fetch",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "pull":
+        from undiced.checkpoint.fetch import pull
+
+        return pull
+    if name == "at_revision":
+        from undiced.checkpoint.hub_ref import at_revision
+
+        return at_revision
+    if name == "HfCheckpoint":
+        from undiced.checkpoint.huggingface import HfCheckpoint
+
+        return HfCheckpoint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

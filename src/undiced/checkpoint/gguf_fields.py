@@ -1,7 +1,8 @@
 """The key/value section of a GGUF file: typed scalars at once, arrays on first use.
 
 Knows GGUF's value types and their bounds, not what any key means. Opening must stay in milliseconds for vocabularies
-of 262,000 strings, so arrays are only stepped over here; strings are decoded when somebody asks.
+of 262,000 strings, so arrays are only stepped over here, and strings are decoded when somebody asks, both by native
+code; a loop here says what is wrong where that finds something irregular.
 Source: the GGUF specification, versions 2 and 3 (little-endian).
 """
 
@@ -11,6 +12,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from undiced import _native
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import file_name, quoted
@@ -132,7 +134,11 @@ class Cursor:
         return array
 
     def _skip_strings(self, count: int, what: str) -> None:
-        """Step over `count` strings. This loop is nearly all the time that opening a file takes."""
+        """Step over `count` strings."""
+        behind = _native.skip_strings(self._buffer, self.pos, count, self.end)
+        if behind is not None:
+            self.pos = behind
+            return
         buffer, pos, unpack = self._buffer, self.pos, SCALARS[U64].unpack_from
         try:
             for _ in range(count):
@@ -153,7 +159,10 @@ class Cursor:
         return list(values)
 
     def _strings(self, array: LazyArray, what: str) -> list[object]:
-        """Decode strings whose bounds were checked when they were stepped over; a vocabulary takes tens of ms."""
+        """Decode strings whose bounds were checked when they were stepped over."""
+        fast = _native.read_strings(self._buffer, array.offset, array.count, self.end)
+        if fast is not None:
+            return fast  # type: ignore[return-value]
         buffer, pos, unpack = self._buffer, array.offset, SCALARS[U64].unpack_from
         found: list[object] = []
         try:
@@ -186,6 +195,14 @@ class Fields(Mapping[str, object]):
         if isinstance(value, LazyArray):
             value = self._values[key] = Cursor(self._file).items(value, f"metadata key {quoted(key)}")
         return value
+
+    def pairs(self, key: str) -> list[tuple[str, str]] | None:
+        """A list of strings with one blank each, cut there; None for anything else. Not kept."""
+        value = self._values.get(key)
+        if not isinstance(value, LazyArray) or value.kind != STRING:
+            return None
+        cursor = Cursor(self._file)
+        return _native.read_pairs(self._file.buffer, value.offset, value.count, cursor.end)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

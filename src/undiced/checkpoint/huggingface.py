@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from undiced.checkpoint.pickled import CONVERT, PICKLES
 from undiced.checkpoint.safetensors import DTYPES, SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.documents import read_object
@@ -29,9 +30,7 @@ SINGLE = "model.safetensors"
 MAX_SHARDS = 512  # ours: every mapped shard holds a file descriptor; the largest model seen has 163
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 SCHEMES = ("quantization_config", "compression_config")
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 AGAIN = "Download the model again."
-CONVERT = "Save the model with save_pretrained(..., safe_serialization=True) and use that folder."
 
 
 class HfCheckpoint:

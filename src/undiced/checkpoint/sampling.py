@@ -6,12 +6,10 @@ converter copies from there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from undiced.checkpoint.catalog import CATALOG
-from undiced.core.documents import read_object_if_there
 from undiced.core.sampling import PARAMETERS, Parameter
 
 if TYPE_CHECKING:
@@ -34,6 +32,8 @@ def own_sampling(checkpoint: Checkpoint) -> dict[str, float]:
 
 def _stated(checkpoint: Checkpoint) -> dict[str, float]:
     if checkpoint.kind == "hf":
+        from undiced.core.documents import read_object_if_there
+
         values: Mapping[str, object] = read_object_if_there(checkpoint.path / "generation_config.json")
         names = {name: name for name in _STATED}
     else:
@@ -42,6 +42,8 @@ def _stated(checkpoint: Checkpoint) -> dict[str, float]:
     found = {row.name: _number(row, values.get(names[row.name])) for row in PARAMETERS if row.name in _STATED}
     for name, number in found.items():
         if number is None and values.get(names[name]) is not None:
+            import logging
+
             shown = str(values[names[name]])[:40]
             message = "%s: %s is %s, which is outside its range; it is left out."
             logging.getLogger(__name__).warning(message, checkpoint.name, names[name], shown)

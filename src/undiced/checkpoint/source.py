@@ -5,21 +5,21 @@ Knows the kinds of references; leaves fetching to `fetch` and `hub_fetch`, and l
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from undiced.checkpoint.cache import is_cached
+from undiced.checkpoint.cache import is_cached, model_path
 from undiced.checkpoint.catalog import CATALOG
-from undiced.checkpoint.contract import Checkpoint
-from undiced.checkpoint.fetch import Progress, pull
 from undiced.checkpoint.gguf import GgufCheckpoint
-from undiced.checkpoint.hub_cache import cached
-from undiced.checkpoint.hub_fetch import pull_from_hub
 from undiced.checkpoint.hub_ref import FORMS, hub_ref
-from undiced.checkpoint.huggingface import CONVERT, PICKLES, HfCheckpoint
+from undiced.checkpoint.pickled import CONVERT, PICKLES
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
 from undiced.core.naming import same
 from undiced.core.quote import file_name, quoted
+
+if TYPE_CHECKING:
+    from undiced.checkpoint.contract import Checkpoint
+    from undiced.checkpoint.fetch import Progress
 
 OPENED = f"one of {', '.join(CATALOG)}, a GGUF file, a Hugging Face model folder, or a model of the hub ({FORMS})"
 
@@ -38,6 +38,8 @@ def open_checkpoint(ref: str | Path, *, progress: Progress | None = None, offlin
     path = resolve(ref, progress=progress, offline=offline)
     name = _catalog_name(ref)
     if path.is_dir():
+        from undiced.checkpoint.huggingface import HfCheckpoint
+
         return HfCheckpoint(path, name=name)
     if path.suffix in PICKLES:
         raise UnsupportedError(
@@ -57,10 +59,17 @@ def resolve(ref: str | Path, *, progress: Progress | None = None, offline: bool 
     """
     name = _catalog_name(ref)
     if name is not None:
+        model = CATALOG[name]
+        if is_cached(model):
+            return model_path(model)
+        from undiced.checkpoint.fetch import pull
+
         return pull(name, progress, offline=offline)
     if _exists(str(ref)):
         return Path(ref).expanduser()
     if isinstance(ref, str) and (hub := hub_ref(ref)):
+        from undiced.checkpoint.hub_fetch import pull_from_hub
+
         return pull_from_hub(hub, progress, offline=offline, refresh=refresh)
     raise _not_found(str(ref))
 
@@ -70,7 +79,11 @@ def to_fetch(ref: str) -> str:
     if name := _catalog_name(ref):
         return "" if is_cached(CATALOG[name]) else name
     hub = None if _exists(ref) else hub_ref(ref)
-    return str(hub) if hub and cached(hub) is None else ""
+    if hub is None:
+        return ""
+    from undiced.checkpoint.hub_cache import cached
+
+    return str(hub) if cached(hub) is None else ""
 
 
 def _exists(ref: str) -> bool:
@@ -89,6 +102,8 @@ def _catalog_name(ref: str | Path) -> str | None:
 
 
 def _not_found(ref: str) -> ModelNotFoundError:
+    import difflib
+
     near = difflib.get_close_matches(ref.casefold()[:200], CATALOG, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return ModelNotFoundError(

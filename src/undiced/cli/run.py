@@ -324,7 +324,7 @@ def _typed() -> str:
 
 def _ids(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
     """The prompt's tokens, as every other command makes them."""
-    from undiced.text.prompt import TooManyTokensError, encode_pieces
+    from undiced.text.pieces import TooManyTokensError, encode_pieces
 
     try:
         return tokenizer.begun(encode_pieces(tokenizer, [text], most))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from undiced.compiler.host import compile_host
 from undiced.machine.host import Host
-from undiced.machine.wafer import Wafer
-from undiced.model import Graph
-from undiced.program import Bounds, HostProgram
-from undiced.program.wafer.program import WaferProgram
+
+if TYPE_CHECKING:
+    from undiced.machine.wafer import Wafer
+    from undiced.model import Graph
+    from undiced.program import Bounds, HostProgram
+    from undiced.program.wafer.program import WaferProgram
 
 __all__ = ["compile"]
 

@@ -26,7 +26,7 @@ from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is score
 _IN_FLIGHT = 2
 _DRAFT = 7  # native attention cuts sequences of up to eight new tokens alike
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
-_READ_AHEAD_BYTES = 64 << 20  # of a checkpoint that may lie in memory beside what was packed from it
+_GROUP_BYTES = 16 << 20  # of a checkpoint that may lie in memory beside what was packed from it
 _CODE_BYTES = {"f32": 0, "int8": 1, "int16": 2}
 
 
@@ -48,6 +48,20 @@ def _arrays(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[
     """What a step of so many rows writes: tokens, log-probabilities, and the likeliest tokens with theirs."""
     shape = rows, TOP_LOGPROBS_MAX
     return np.zeros(rows, np.int32), np.zeros(rows, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+
+
+def _grouped(slots: tuple[WeightSlot, ...]) -> Iterator[list[tuple[int, WeightSlot]]]:
+    """Slots with their places, as many at a time as have _GROUP_BYTES, or one."""
+    group: list[tuple[int, WeightSlot]] = []
+    held = 0
+    for index, slot in enumerate(slots):
+        if group and held + resident_bytes(slot) > _GROUP_BYTES:
+            yield group
+            group, held = [], 0
+        group.append((index, slot))
+        held += resident_bytes(slot)
+    if group:
+        yield group
 
 
 def _checked(what: Callable[..., Number], *args: object) -> Number:
@@ -162,32 +176,40 @@ class HostBackend:
         self._before = self._energy.counts()
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
-        total, done, kept = sum(resident_bytes(slot) for slot in slots), 0, 0
-        for index, slot in enumerate(slots):
+        total, done = sum(resident_bytes(slot) for slot in slots), 0
+        for group in _grouped(slots):
             try:
-                self._pack(index, slot, checkpoint)
+                self._pack(group, checkpoint)
             except ValueError as error:
                 raise CheckpointError(
                     f"{checkpoint.name} does not hold the weights of this program: {error}.",
                     remedy="Compile the program again, from this checkpoint.",
                 ) from None
-            done += resident_bytes(slot)
-            if done - kept > _READ_AHEAD_BYTES:
-                checkpoint.forget()
-                kept = done
+            checkpoint.forget()
+            done += sum(resident_bytes(slot) for _, slot in group)
             if progress is not None:
                 progress(done, total)
-        checkpoint.forget()
 
-    def _pack(self, index: int, slot: WeightSlot, checkpoint: Checkpoint) -> None:
-        if slot.rows == 1:
-            self._engine.load_vector(index, vector_of(slot, checkpoint))
-            return
-        parts = parts_of(slot, checkpoint)
-        self._engine.load(
-            index,
-            [(np.frombuffer(p.raw, np.uint8), p.format, p.rows, p.columns, p.row_index, p.transposed) for p in parts],
-        )
+    def _pack(self, group: list[tuple[int, WeightSlot]], checkpoint: Checkpoint) -> None:
+        """Fill slots. All matrices are one native call, during which other threads have the interpreter."""
+        matrices = []
+        for index, slot in group:
+            if slot.rows == 1:
+                self._engine.load_vector(index, vector_of(slot, checkpoint))
+                continue
+            rows = [
+                (
+                    np.frombuffer(part.raw, np.uint8),
+                    part.format,
+                    part.rows,
+                    part.columns,
+                    part.row_index,
+                    part.transposed,
+                )
+                for part in parts_of(slot, checkpoint)
+            ]
+            matrices.append((index, rows))
+        self._engine.load(matrices)
 
     def warm_up(self) -> None:
         """Run a step for nobody: the system provides what memory the first sequence needs before that one waits."""

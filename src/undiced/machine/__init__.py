@@ -1,7 +1,30 @@
-"""What we compute on: cores, meshes, links, wafers, and closed-form costs. Knows no model."""
+"""What we compute on: cores, meshes, links, wafers, and closed-form costs. Knows no model.
 
-from undiced.machine.lookup import find_machine, load_machine
-from undiced.machine.presets import PRESETS, toy, wse1, wse2, wse3
-from undiced.machine.wafer import System, Wafer
+The public names are loaded on first use: who computes on a host needs no wafer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undiced.machine.lookup import find_machine as find_machine
+    from undiced.machine.lookup import load_machine as load_machine
+    from undiced.machine.presets import PRESETS as PRESETS
+    from undiced.machine.presets import toy as toy
+    from undiced.machine.presets import wse1 as wse1
+    from undiced.machine.presets import wse2 as wse2
+    from undiced.machine.presets import wse3 as wse3
+    from undiced.machine.wafer import System as System
+    from undiced.machine.wafer import Wafer as Wafer
 
 __all__ = ["PRESETS", "System", "Wafer", "find_machine", "load_machine", "toy", "wse1", "wse2", "wse3"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from undiced.machine import lookup, presets, wafer
+
+    home = lookup if name in ("find_machine", "load_machine") else wafer if name in ("System", "Wafer") else presets
+    return getattr(home, name)

@@ -1,15 +1,25 @@
-"""What a model computes: configurations, the operator table, graphs, families, and a numpy interpreter. No hardware."""
+"""What a model computes: configurations, the operator table, graphs, families, and a numpy interpreter. No hardware.
+
+The table of published sizes is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from undiced.model.config import MlaConfig, ModelConfig, MoeConfig, RopeConfig
 from undiced.model.graph import Graph
 from undiced.model.interpreter import run_batch, run_graph
 from undiced.model.node import Load, Node
 from undiced.model.ops import OPS
-from undiced.model.presets import PRESETS, preset
 from undiced.model.registry import FAMILIES, build, build_config, config_from_json, config_of
 from undiced.model.rope import rope_frequencies
 from undiced.model.state import KvState
 from undiced.model.weights import load_weights
+
+if TYPE_CHECKING:
+    from undiced.model.presets import PRESETS as PRESETS
+    from undiced.model.presets import preset as preset
 
 __all__ = [
     "FAMILIES",
@@ -33,3 +43,11 @@ __all__ = [
     "run_batch",
     "run_graph",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("PRESETS", "preset"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from undiced.model import presets
+
+    return getattr(presets, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from undiced.checkpoint.gguf_fields import Fields
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.parts import Parts
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
 
 
+_MERGES = "tokenizer.ggml.merges"
 MAX_MERGES = 1_000_000  # ours: the longest list seen has 515,000
 
 
@@ -71,7 +73,10 @@ def _presplit(metadata: Mapping[str, object]) -> Presplit:
 
 
 def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
-    merges = metadata.get("tokenizer.ggml.merges")
+    fast = metadata.pairs(_MERGES) if isinstance(metadata, Fields) else None
+    if fast is not None and len(fast) <= MAX_MERGES:
+        return fast
+    merges = metadata.get(_MERGES)
     if isinstance(merges, (list, tuple)) and len(merges) > MAX_MERGES:
         raise CheckpointError(f"tokenizer.ggml.merges holds {len(merges)} entries.", remedy="Fetch it again.")
     if not isinstance(merges, (list, tuple)):

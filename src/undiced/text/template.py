@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from undiced.core.documents import read_object_if_there
 from undiced.core.opening import read_if_there
-from undiced.text.hf_folder import special_texts
 from undiced.text.source import TextSource
 from undiced.text.vocabulary import default_id
 
@@ -54,6 +52,9 @@ def load_chat_template(checkpoint: TextSource) -> ChatTemplate | None:
     Raises CheckpointError for a damaged file; a template that cannot be used is told in `problem`.
     """
     if checkpoint.kind == "hf":
+        from undiced.core.documents import read_object_if_there
+        from undiced.text.hf_folder import special_texts
+
         documents = {name: read_object_if_there(checkpoint.path / name) for name in _JSON_FILES}
         tokens = _tokens(documents["tokenizer_config.json"]) | special_texts(checkpoint)
         sources = _files(checkpoint.path) or _first(documents)

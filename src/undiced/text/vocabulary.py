@@ -6,7 +6,8 @@ llama.cpp takes it (src/llama-vocab.cpp), except that token 11 ends a text only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -71,7 +72,7 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
     kinds = list(numbers(metadata, "tokenizer.ggml.token_type", len(texts)) or [int(Kind.NORMAL)] * len(texts))
     roles = _roles(metadata, kinds)
     ends, control = _control(texts, kinds, roles)
-    user_defined = frozenset(i for i, kind in enumerate(kinds) if kind == Kind.USER_DEFINED)
+    user_defined = frozenset(_places(kinds, int(Kind.USER_DEFINED)))
     if len(control) + len(user_defined) > MAX_ADDED:
         raise CheckpointError(f"The vocabulary has more than {MAX_ADDED} special tokens.", remedy=_REMEDY)
     tokens = texts if all(texts) else [text or f"[EMPTY_{i}]" for i, text in enumerate(texts)]
@@ -111,7 +112,8 @@ def numbers(metadata: Mapping[str, object], key: str, count: int) -> Sequence:  
     values = sequence(metadata, key)
     if values and len(values) < count:
         raise CheckpointError(f"{key} has {len(values)} entries for {count} tokens.", remedy=_REMEDY)
-    if not set(map(type, values)) <= {int, float, bool} or any(value != value for value in values):
+    types = set(map(type, values))
+    if not types <= {int, float, bool} or (float in types and any(value != value for value in values)):
         raise CheckpointError(f"{key} is not a list of numbers.", remedy=_REMEDY)
     return values[:count]
 
@@ -158,7 +160,8 @@ def _control(
     Corrects `kinds` of tokens that are control tokens by their role or their name, whatever the file says: a text must
     not become them, nor they a text.
     """
-    known = [(text, i) for i, text in enumerate(texts) if text in WELL_KNOWN]
+    known = [(text, i) for text in WELL_KNOWN.intersection(texts) for i in _places(texts, text)]
+    known.sort(key=lambda pair: pair[1])
     eos = roles["eos"]
     if eos is not None and kinds[eos] in _CONTROL and texts[eos] != STRUCK:
         known = [(text, i) for text, i in known if text != STRUCK or kinds[i] in _CONTROL]
@@ -169,7 +172,15 @@ def _control(
     for i in ends | begins:
         if kinds[i] not in _CONTROL and kinds[i] != Kind.BYTE and len(texts[i].strip()) > 1:
             kinds[i] = int(Kind.CONTROL)
-    return frozenset(ends), frozenset(i for i, kind in enumerate(kinds) if kind in _CONTROL)
+    return frozenset(ends), frozenset(i for kind in _CONTROL for i in _places(kinds, kind))
+
+
+def _places(values: Sequence[object], wanted: object) -> Iterator[int]:
+    """Where it stands, in order."""
+    at = -1
+    with contextlib.suppress(ValueError):
+        while True:
+            yield (at := values.index(wanted, at + 1))
 
 
 def ids_of(texts: Sequence[str], user_defined: frozenset[int], control: frozenset[int]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -79,3 +80,17 @@ def test_the_default_model_opens_in_milliseconds() -> None:
     assert checkpoint.tensors["token_embd.weight"].shape == (49152, 576)
     tokens = checkpoint.metadata["tokenizer.ggml.tokens"]
     assert isinstance(tokens, list) and len(tokens) == 49152
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is platformdirs' own elsewhere")
+@pytest.mark.parametrize("set_to", [None, "", "/somewhere/else"])
+def test_the_cache_lies_where_platformdirs_has_it(monkeypatch: pytest.MonkeyPatch, set_to: str | None) -> None:
+    from platformdirs import user_cache_dir
+
+    from undiced.checkpoint import cache_dir
+
+    monkeypatch.delenv("UNDICED_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if set_to is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", set_to)
+    assert str(cache_dir()) == user_cache_dir("undiced", appauthor=False)

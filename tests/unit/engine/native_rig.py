@@ -103,7 +103,7 @@ class Rig:
 
     def load(self, index: int, raw: NDArray[np.generic], fmt: str, rows: int, columns: int) -> None:
         data = np.ascontiguousarray(raw).view(np.uint8).reshape(-1)
-        self.engine.load(index, [(data, fmt, rows, columns, np.arange(rows, dtype=np.int32), False)])
+        self.engine.load([(index, [(data, fmt, rows, columns, np.arange(rows, dtype=np.int32), False)])])
 
     def step(
         self,

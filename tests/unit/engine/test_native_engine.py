@@ -255,7 +255,8 @@ def test_streams_of_broken_records_are_refused() -> None:
 
 
 def load(rig: Rig, values: F32, fmt: str, rows: int, columns: int, index: list[int], turned: bool = False) -> None:
-    rig.engine.load(0, [(values.view(np.uint8).reshape(-1), fmt, rows, columns, np.array(index, np.int32), turned)])
+    part = (values.view(np.uint8).reshape(-1), fmt, rows, columns, np.array(index, np.int32), turned)
+    rig.engine.load([(0, [part])])
 
 
 def test_loads_that_do_not_fit_are_refused() -> None:
@@ -275,7 +276,7 @@ def test_loads_that_do_not_fit_are_refused() -> None:
         with pytest.raises(ValueError, match=message):
             load(rig, *arguments)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="slot 1: is a vector"):
-        rig.engine.load(1, [])
+        rig.engine.load([(1, [])])
     with pytest.raises(ValueError, match="slot 0: is a matrix"):
         rig.engine.load_vector(0, np.ones(8, np.float32))
     with pytest.raises(ValueError, match="7 values given"):

@@ -264,10 +264,8 @@ def loaded(parts: list[tuple[F32, list[int], bool]], threads: int) -> F32:
     """Rows of a matrix slot made of parts (as stored, rows chosen, transposed), read back by EMBED."""
     rows = sum(len(chosen) for _, chosen, _ in parts)
     rig = Rig(barriers((EMBED,)), [(WIDTH, 0, 0)], [], slots=[(rows, WIDTH, "F32", 1)], threads=threads)
-    rig.engine.load(
-        0,
-        [(m.view(np.uint8).reshape(-1), "F32", *m.shape, np.array(c, np.int32), turned) for m, c, turned in parts],
-    )
+    sources = [(m.view(np.uint8).reshape(-1), "F32", *m.shape, np.array(c, np.int32), turned) for m, c, turned in parts]
+    rig.engine.load([(0, sources)])
     rig.run(range(rows))
     return rig.buffer(0)
 

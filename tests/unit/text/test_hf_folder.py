@@ -14,7 +14,7 @@ from text_sources import Source
 
 from undiced.core.errors import CheckpointError, TokenizerError, UnsupportedError
 from undiced.text import Tokenizer, load_chat_template, load_tokenizer
-from undiced.text.prompt import encode_pieces
+from undiced.text.pieces import encode_pieces
 from undiced.text.sandbox_process import Room, Scene
 
 Json = dict[str, object]

@@ -13,7 +13,7 @@ from text_sources import bpe_metadata, load, spm_metadata
 
 from undiced.core.errors import InvalidRequestError
 from undiced.text import ChatEncoder, ChatTemplate, PromptOptions, Tokenizer
-from undiced.text.prompt import TooManyTokensError, encode_pieces, parts_of
+from undiced.text.pieces import TooManyTokensError, encode_pieces, parts_of
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}{% endfor %}"

@@ -1,7 +1,7 @@
 """Compiling a graph for the host, a machine of a few big cores.
 
-Read `PASSES` and you know the compiler. A pass takes the draft and fills in what it decides; what it leaves is held
-against the instruction table before the next one.
+Read `PASSES` and you know the compiler. A pass takes the draft and fills in what it decides. The program is held
+against the instruction table; if it breaks a rule, what each pass leaves is, to name the one that broke it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,22 @@ def compile_host(graph: Graph, machine: Host, bounds: Bounds) -> HostProgram:
         CompileError: bounds beyond the model's context, or a graph that breaks a rule.
     """
     graph.verify()
+    try:
+        return finish(_drafted(graph, machine, bounds))
+    except Exception:
+        _drafted(graph, machine, bounds, _verify)
+        raise
+
+
+def _drafted(
+    graph: Graph, machine: Host, bounds: Bounds, after: Callable[[Draft, Pass], None] = lambda draft, step: None
+) -> Draft:
+    """What the passes make. after: is called behind each of them."""
     draft = Draft(graph, machine, bounds)
     for step in PASSES:
         step(draft)
-        _verify(draft, step)
-    return finish(draft)
+        after(draft, step)
+    return draft
 
 
 def _verify(draft: Draft, step: Pass) -> None:
