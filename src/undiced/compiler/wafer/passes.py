@@ -70,13 +70,19 @@ def lower(draft: Draft) -> Draft:
     choices = replace(choices, row_slices=rows, band_slices=bands, once=task.tied)
     store = int(task.wafer.core.cache_bytes.value)
     written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk, task.options.ahead, store)
-    parts = {}
-    whole = task.options.chunk > 1
-    narrow = choices.weights in FIELDS
-    grains = tuple(grain_for(segment, task.graph.config, grid, whole=whole, narrow=narrow) for segment in task.segments)
-    for number, (segment, grain) in enumerate(zip(task.segments, grains, strict=True)):
-        for eighths in {grain, PARTS} if draft.coarse else range(grain, PARTS + 1, grain):
-            parts[number, eighths] = written.lowered(segment, eighths).stream
+    whole, narrow = task.options.chunk > 1, choices.weights in FIELDS
+    kinds: dict[str, tuple[int, dict[int, int]]] = {}  # of equal segments the grain, and the stream of each part
+    for segment in task.segments:
+        if segment.key not in kinds:
+            grain = grain_for(segment, task.graph.config, grid, whole=whole, narrow=narrow)
+            each = {grain, PARTS} if draft.coarse else range(grain, PARTS + 1, grain)
+            kinds[segment.key] = grain, {eighths: written.lowered(segment, eighths).stream for eighths in each}
+    grains = tuple(kinds[segment.key][0] for segment in task.segments)
+    parts = tuple(
+        ((number, eighths), stream)
+        for number, segment in enumerate(task.segments)
+        for eighths, stream in kinds[segment.key][1].items()
+    )
     splits = not whole and any(segment.splits for segment in task.segments)
     if splits:
         written.keeping()
@@ -92,7 +98,7 @@ def lower(draft: Draft) -> Draft:
         written.returning(far, True)
     streams = tuple(_multiplying(draft, stream, written.trees.made) for stream in written.made)
     plain = replace(draft, variants=(), reserved=0)
-    return replace(plain, written=written, parts=tuple(parts.items()), grains=grains, streams=streams)
+    return replace(plain, written=written, parts=parts, grains=grains, streams=streams)
 
 
 def _multiplying(draft: Draft, stream: Stream, trees: tuple[Tree, ...]) -> Stream:
@@ -332,7 +338,8 @@ _SIZED = PASSES[: [each.name for each in PASSES].index("fit") + 1]
 def run_passes(draft: Draft, passes: tuple[Pass, ...] = PASSES) -> Draft | None:
     """A draft through passes, each checked; None if the shape can't hold the model.
 
-    The first of them, as far as they do the same for all shapes of a grid, run once for all.
+    The first of them, as far as they do the same for all shapes of a grid, run once for all. `key` is what they read of
+    a draft.
     """
     shared = tuple(takewhile(lambda each: each.by_grid, passes))
     key = tuple(each.name for each in shared), draft.shape.grid, draft.coarse, draft.slices
@@ -340,13 +347,10 @@ def run_passes(draft: Draft, passes: tuple[Pass, ...] = PASSES) -> Draft | None:
     if key not in known:
         known[key] = _run(draft, shared)
     laid = known[key]
-    return laid and _run(_as_laid(draft, laid), passes[len(shared) :])
-
-
-def _as_laid(draft: Draft, laid: Draft) -> Draft:
-    """The draft with what the passes by grid decide."""
-    names = "written", "parts", "grains", "slices", "others", "streams", "lasting", "room", "variants", "reserved"
-    return replace(draft, **{name: getattr(laid, name) for name in names})
+    if laid is None:
+        return None
+    own = replace(laid, shape=draft.shape, wafers=draft.wafers, blocks=draft.blocks, ends=draft.ends)
+    return _run(own, passes[len(shared) :])
 
 
 def _run(draft: Draft, passes: Iterable[Pass]) -> Draft | None:

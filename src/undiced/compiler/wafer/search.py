@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import groupby
 from math import cbrt, ceil, sqrt
 
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
+from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import Segment, grain_for
 from undiced.compiler.wafer.memory import code_of
@@ -87,22 +89,23 @@ def _sized(task: Task) -> Iterable[_Sized]:
     bits = BITS[task.options.choices.weights] / 8
     narrow = task.options.choices.weights in FIELDS
     stored, largest = task.graph.parameters * bits, _segment_sizes(task)
-    for shape in tried if sram > 0 else ():
-        room = sram - _alive(task, shape)
+    whole = task.options.chunk > 1
+    for grid, turns in groupby(tried if sram > 0 else (), key=lambda shape: shape.grid):
+        room = sram - _alive(task, grid)
         if room <= 0:
             continue
-        held = room * shape.grid.rows * shape.grid.columns
-        filling = _filling(task, shape)
-        padded = bits * filling * shape.grid.rows * shape.grid.columns
-        whole = task.options.chunk > 1
+        held = room * grid.rows * grid.columns
+        filling = _filling(task, grid)
+        padded = bits * filling * grid.rows * grid.columns
         if any(
-            size * grain_for(segment, config, shape.grid, whole=whole, narrow=narrow) / PARTS * padded > held
+            size * grain_for(segment, config, grid, whole=whole, narrow=narrow) / PARTS * padded > held
             for segment, size in largest
         ):
             continue  # too small for a piece that is not cut
         regions = ceil(stored * filling / room)
-        entering = (shape.grid.rows + shape.grid.columns) * regions / config.layers
-        yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape) + entering)
+        estimate = _estimate(task, grid) + (grid.rows + grid.columns) * regions / config.layers
+        for shape in turns:
+            yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), estimate)
 
 
 def _segment_sizes(task: Task) -> list[tuple[Segment, int]]:
@@ -118,10 +121,10 @@ def _code(task: Task, shape: Shape) -> int:
     return code_of(draft)[0]
 
 
-def _alive(task: Task, shape: Shape) -> float:
+def _alive(task: Task, grid: Grid) -> float:
     """Bytes of a core that a chunk's tokens take at once, roughly: the hidden state, and beside it the feed-forward
     block's sums or what their norm works on."""
-    config, grid, choices, chunk = task.graph.config, shape.grid, task.options.choices, task.options.chunk
+    config, choices, chunk = task.graph.config, task.options.choices, task.options.chunk
     if chunk == 1:
         return 0.0
     hidden = BYTES[DType.F32] * ceil(config.dim / grid.rows)
@@ -130,9 +133,9 @@ def _alive(task: Task, shape: Shape) -> float:
     return chunk * (hidden + max(2 * hidden, sums))
 
 
-def _filling(task: Task, shape: Shape) -> float:
+def _filling(task: Task, grid: Grid) -> float:
     """What part of the whole model a core would hold, its shares rounded up: too little rather than too much."""
-    config, grid, moe = task.graph.config, shape.grid, task.graph.config.moe
+    config, moe = task.graph.config, task.graph.config.moe
     rounded_up = ceil(config.dim / grid.rows) * grid.rows / config.dim
     width = moe.ffn if moe else config.ffn
     features = sqrt(ceil(width / grid.columns) * grid.columns / width)
@@ -143,9 +146,9 @@ def _filling(task: Task, shape: Shape) -> float:
     return rounded_up * features / (grid.rows * grid.columns)
 
 
-def _estimate(task: Task, shape: Shape) -> float:
+def _estimate(task: Task, grid: Grid) -> float:
     """Distance, payload and arithmetic of a layer, roughly."""
-    config, grid, link = task.graph.config, shape.grid, task.wafer.link
+    config, link = task.graph.config, task.wafer.link
     d, f, q = config.dim / grid.rows, config.ffn / grid.columns, config.heads * config.head_dim / grid.columns
     if config.moe:
         f = config.moe.top_k * max(1.0, config.moe.ffn / grid.columns) + config.moe.shared_ffn / grid.columns
@@ -184,7 +187,8 @@ def _dense(task: Task, sized: list[_Sized]) -> list[_Sized]:
     sram = task.wafer.core.sram_bytes.value
 
     def wasted(each: _Sized) -> float:
-        return _filling(task, each.shape) / each.shape.tiling(task.wafer).count / (sram - _alive(task, each.shape))
+        grid = each.shape.grid
+        return _filling(task, grid) / each.shape.tiling(task.wafer).count / (sram - _alive(task, grid))
 
     return sorted(sized, key=wasted)[:_DENSE]
 

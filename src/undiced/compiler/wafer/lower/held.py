@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from undiced.program.wafer.layout import Axis, Dim, Spread
@@ -76,6 +77,11 @@ class ByPosition:
     @property
     def name(self) -> str:
         """Of the state that holds the row: equal names mean equal tables and layouts."""
-        kind = self.table.part if isinstance(self.table, Rotation) else "growth"
-        text = repr((self.table, self.dims, self.rows, self.columns))
-        return f"{kind}.{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return _named(self)
+
+
+@lru_cache(maxsize=256)
+def _named(row: ByPosition) -> str:
+    kind = row.table.part if isinstance(row.table, Rotation) else "growth"
+    text = repr((row.table, row.dims, row.rows, row.columns))
+    return f"{kind}.{hashlib.sha256(text.encode()).hexdigest()[:8]}"

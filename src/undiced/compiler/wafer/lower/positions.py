@@ -3,6 +3,7 @@ values leave free; a position's owner sends its row along it."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Literal
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from undiced.compiler.wafer.lower.held import ByPosition, Held
 from undiced.compiler.wafer.lower.lowering import Lowering, layered
 from undiced.compiler.wafer.lower.writer import Writer
-from undiced.model.node import Node
+from undiced.model.node import Attr, Node
 from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import FLAT, Axis, Dim, Owner, Shard, Spread
@@ -36,7 +37,7 @@ def rotation_of(low: Lowering, node: Node, rows: Spread, columns: Spread) -> tup
     if node.weights and node.text("scaling") in ("llama3", "yarn"):
         raise low.refuse(node, "with divisors from the checkpoint that are stretched by rule besides")
     pairs = (node.integer("head_dim") - offset) // 2
-    frequencies = tuple(map(float, rope_frequencies(node.attrs, low.context))) + (0.0,) * (pairs - turned)
+    frequencies = _frequencies(tuple(node.attrs.items()), low.context) + (0.0,) * (pairs - turned)
     divisors = layered(node.weights[0])[0] if node.weights else ""
     dims = (Dim("pair", pairs), Dim("turn", 2))
     magnitude = node.number("attention_factor")
@@ -46,6 +47,11 @@ def rotation_of(low: Lowering, node: Node, rows: Spread, columns: Spread) -> tup
         for part in parts
     )
     return cosine, sine
+
+
+@lru_cache(maxsize=32)
+def _frequencies(attrs: tuple[tuple[str, Attr], ...], context: int) -> tuple[float, ...]:
+    return tuple(map(float, rope_frequencies(dict(attrs), context)))
 
 
 def looked_up(low: Lowering, row: ByPosition) -> str:
