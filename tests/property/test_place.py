@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import combinations, pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.mesh_configs import DENSE
@@ -10,13 +11,14 @@ from support.mesh_configs import DENSE
 from undiced.compiler.wafer.partition import Block, fastest_fill, partition
 from undiced.compiler.wafer.place import Tiling
 from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.splits import splits_of
 from undiced.compiler.wafer.task import Options
 from undiced.compiler.wafer.trees import tree_finder
 from undiced.core.errors import CompileError
 from undiced.machine import lines, toy
 from undiced.model import build_config
 from undiced.program import Bounds, Rect
-from undiced.program.wafer.tree import Level, Tree
+from undiced.program.wafer.tree import Level, Tree, root_place
 
 LINK, FINDER = toy(8, 8).link, tree_finder(toy(8, 8))
 
@@ -133,8 +135,28 @@ def test_trees_join_the_line_and_beat_plain_chains(span, slices, payloads):
     assert cycles[0] <= cycles[1] + 1e-6
 
 
-@given(st.integers(2, 200), st.booleans(), st.integers(1, 3), st.integers(1, 100))
-def test_plain_arithmetic_equals_the_costs(size, star, slices, count):
-    level = Level(size, star)
-    [cost] = lines.level_costs(LINK, Tree(size, (level,), slices), 0, count)
-    assert abs(FINDER.level_cycles(level, 1, slices, 0, count) - cost.cycles) < 1e-6
+@settings(deadline=None)
+@given(st.integers(1, 1200), st.integers(1, 4), st.integers(1, 100), st.data())
+def test_plain_arithmetic_equals_the_costs(span, slices, count, data):
+    splits = splits_of(span)
+    way = data.draw(st.integers(0, len(splits.levels) - 1))
+    stars = data.draw(st.lists(st.booleans(), min_size=4, max_size=4))
+    levels = tuple(map(Level, splits.sizes[way, : splits.levels[way]].tolist(), stars))
+    tree = Tree(span, levels, slices)
+    assert tree.complete
+    found = FINDER.level_cycles(splits, slices, count)
+    costs = lines.level_costs(LINK, tree, 0, count)
+    assert [found[star][way, n] for n, star in enumerate(stars) if splits.members[way, n] > 1] == pytest.approx(
+        [cost.cycles for cost in costs]
+    )
+
+
+@given(st.integers(1, 60), st.integers(1, 8))
+def test_links_of_a_star_are_crossed_as_often_as_its_members_are_beyond_them(size, slices):
+    roots = [root_place(size, slices, which, 0) for which in range(slices)]
+    ways = (
+        sum((member < link <= root, member >= link > root)[way] for root in roots for member in range(size))
+        for link in range(1, size)
+        for way in (0, 1)
+    )
+    assert lines.crossings(size, 1, slices) == max(ways, default=0)

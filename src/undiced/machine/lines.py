@@ -77,9 +77,9 @@ def crossings(size: int, hops: int, slices: int) -> int:
     if hops > 1 or size < slices:
         return slices * (size // 2)
     roots = [(2 * i + 1) * size // (2 * slices) for i in range(slices)]
-    right = (link * sum(root >= link for root in roots) for link in range(1, size))
-    left = ((size - link) * sum(root < link for root in roots) for link in range(1, size))
-    return max((*right, *left), default=0)
+    right = (root * (slices - i) for i, root in enumerate(roots))  # by the link below a root most go to it and beyond
+    left = ((size - 1 - root) * (i + 1) for i, root in enumerate(roots))
+    return max((*right, *left))
 
 
 @lru_cache(maxsize=1 << 14)

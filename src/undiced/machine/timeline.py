@@ -41,7 +41,7 @@ class Moment(Struct, frozen=True, eq=False, gc=False):
     kind: str = ""
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, gc=False):
     """When an instruction began and when its last result was there, in cycles from the stream's start."""
 
     instruction: isa.Instruction

@@ -14,7 +14,7 @@ from msgspec import Struct
 _BISECTIONS = 40
 
 
-class Block(Struct, frozen=True):
+class Block(Struct, frozen=True, gc=False):
     """One indivisible piece of a model.
 
     Attributes:

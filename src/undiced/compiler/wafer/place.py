@@ -9,7 +9,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program import Rect
 
 
-class Tiling(Struct, frozen=True):
+class Tiling(Struct, frozen=True, gc=False):
     """How many regions of `width` x `height` cores fit a mesh, and whether the serpentine runs `upright` or along x."""
 
     width: int

@@ -24,7 +24,7 @@ _SHARES = {1: 1, 2: 3, 3: 4}  # switch positions where so many roots, or more, s
 _AXES = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
 
 
-class Channel(Struct, frozen=True):
+class Channel(Struct, frozen=True, gc=False):
     """Movers with the same routes.
 
     Attributes:

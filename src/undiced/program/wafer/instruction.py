@@ -19,14 +19,14 @@ Join = Literal["sum", "max", "two", "top"]
 Index = Literal["token", "position"]
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, gc=False):
     """Lines of `span` neighboring cores along an axis; an axis may hold several, one after the other."""
 
     axis: Axis
     span: int
 
 
-class Route(Struct, frozen=True):
+class Route(Struct, frozen=True, gc=False):
     """What a mover occupies: the first of its colors, how many, and the first of its queues of each kind.
 
     A reduction takes two colors, an input and an output queue for each slice of its tree. Roots of slice i send by
@@ -40,7 +40,7 @@ class Route(Struct, frozen=True):
     output_queue: int
 
 
-class Operation(Struct, frozen=True, tag_field="op"):
+class Operation(Struct, frozen=True, gc=False, tag_field="op"):
     """What all instructions have: the graph's node that it belongs to, for reports."""
 
     node: str

@@ -23,7 +23,7 @@ class Axis(IntEnum):
     COLUMNS = 1
 
 
-class Dim(Struct, frozen=True):
+class Dim(Struct, frozen=True, gc=False):
     """A named dimension of a value; `position` counts the filled KV positions and stays symbolic."""
 
     name: str
@@ -35,7 +35,7 @@ PROMPT = "prompt"  # tokens of a prompt that cores share
 FLAT = "flat"  # elements side by side of which each core has its own; views say what they are
 
 
-class Shard(Struct, frozen=True, tag="shard"):
+class Shard(Struct, frozen=True, gc=False, tag="shard"):
     """`ways` cores share a dimension, in contiguous blocks or (cyclic) one element each in turn."""
 
     dim: str
@@ -43,20 +43,20 @@ class Shard(Struct, frozen=True, tag="shard"):
     order: Literal["block", "cyclic"] = "block"
 
 
-class Replicate(Struct, frozen=True, tag="replicate"):
+class Replicate(Struct, frozen=True, gc=False, tag="replicate"):
     """`ways` groups hold the same."""
 
     ways: int
 
 
-class Partial(Struct, frozen=True, tag="partial"):
+class Partial(Struct, frozen=True, gc=False, tag="partial"):
     """`ways` cores hold terms: the value is their sum or maximum."""
 
     op: Literal["sum", "max"]
     ways: int
 
 
-class Roots(Struct, frozen=True, tag="roots"):
+class Roots(Struct, frozen=True, gc=False, tag="roots"):
     """Of each line of `ways` cores the roots of a tree hold a slice of the flat value each; the others nothing.
 
     Slices are of whole granules; `riders`, the value's last elements, are at every root, behind the slice. With `whole`
@@ -70,14 +70,14 @@ class Roots(Struct, frozen=True, tag="roots"):
     whole: bool = False
 
 
-class Owner(Struct, frozen=True, tag="owner"):
+class Owner(Struct, frozen=True, gc=False, tag="owner"):
     """Of `ways` cores the one that owns the token (or position) of `index` holds the value; the others nothing."""
 
     index: Literal["token", "position"]
     ways: int
 
 
-class Keeper(Struct, frozen=True, tag="keeper"):
+class Keeper(Struct, frozen=True, gc=False, tag="keeper"):
     """Of `ways` groups of cores the one that has a choice's expert holds what the value has of that choice; the others
     nothing.
 

@@ -26,7 +26,7 @@ from undiced.program.wafer.work import BYTES, Vectors, Work
 HALF = 2  # bytes of a word, and of what becomes of it
 
 
-class Tile(Struct, frozen=True):
+class Tile(Struct, frozen=True, gc=False):
     """One matrix of a product on a core: loops by what they run over, and what lies where.
 
     Attributes:

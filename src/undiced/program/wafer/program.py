@@ -20,7 +20,7 @@ CHUNK = "chunk"  # fact: tokens of a prompt that are taken together
 ALONE = "prompts alone"  # fact: there is no code for single tokens
 
 
-class Stream(Struct, frozen=True):
+class Stream(Struct, frozen=True, gc=False):
     """Instructions in execution order over values of their own; states are shared by name with other streams.
 
     Attributes:
@@ -35,7 +35,7 @@ class Stream(Struct, frozen=True):
     last: bool = False
 
 
-class Run(Struct, frozen=True):
+class Run(Struct, frozen=True, gc=False):
     """One run of a stream for a token: with the weights of `layer` (-1: none of a layer), from element `start` of the
     dimension that parts of a block share out; its weights, tables and caches lie from address `base` on."""
 
@@ -45,7 +45,7 @@ class Run(Struct, frozen=True):
     base: int = 0
 
 
-class Region(Struct, frozen=True):
+class Region(Struct, frozen=True, gc=False):
     """A rectangle of cores of one wafer and what it runs for a token, in order.
 
     Attributes:

@@ -24,7 +24,7 @@ def values_of(program: WaferProgram, stream: Stream) -> dict[str, Value]:
     return states | {v.name: v for v in stream.values}
 
 
-class Extent(Struct, frozen=True):
+class Extent(Struct, frozen=True, gc=False):
     """Elements `start` to `stop` of the flat share of a value that has memory of its own."""
 
     value: str

@@ -14,14 +14,14 @@ from math import ceil
 from msgspec import Struct
 
 
-class Level(Struct, frozen=True):
+class Level(Struct, frozen=True, gc=False):
     """One level: `size` members a group; a chain adds as it goes, a star sends to the root."""
 
     size: int
     star: bool = False
 
 
-class Tree(Struct, frozen=True):
+class Tree(Struct, frozen=True, gc=False):
     """A structure over lines of `span` cores, for as many slices of a payload."""
 
     span: int

@@ -53,7 +53,7 @@ class Kind(StrEnum):
     CACHE = "cache"  # keys, values, latents of past positions
 
 
-class View(Struct, frozen=True):
+class View(Struct, frozen=True, gc=False):
     """A value that lies inside another: from `offset` elements on, as `dims` of itself, or picked out of them.
 
     The part is seen as (..., of), of which elements `pick` to `pick` + `count` are taken (and the dimension dropped if
@@ -67,7 +67,7 @@ class View(Struct, frozen=True):
     count: int = 1
 
 
-class Weights(Struct, frozen=True):
+class Weights(Struct, frozen=True, gc=False):
     """Where a weight's elements come from: a slot of the graph, seen as `order` of named dimensions.
 
     Attributes:
@@ -95,7 +95,7 @@ class Weights(Struct, frozen=True):
     later: int = 0
 
 
-class Rotation(Struct, frozen=True, tag="rotation"):
+class Rotation(Struct, frozen=True, gc=False, tag="rotation"):
     """A table of rotations: cosine or sine by position and pair, from a rotation of the graph.
 
     Attributes:
@@ -112,7 +112,7 @@ class Rotation(Struct, frozen=True, tag="rotation"):
     divisors: str = ""
 
 
-class Growth(Struct, frozen=True, tag="growth"):
+class Growth(Struct, frozen=True, gc=False, tag="growth"):
     """A table of factors by position: 1 + scale * log(1 + floor((position + 1) / floor))."""
 
     floor: int
@@ -122,7 +122,7 @@ class Growth(Struct, frozen=True, tag="growth"):
 Table = Rotation | Growth
 
 
-class Value(Struct, frozen=True):
+class Value(Struct, frozen=True, gc=False):
     """One value of a stream.
 
     Attributes:

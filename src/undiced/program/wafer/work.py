@@ -81,7 +81,7 @@ class Vectors(Struct, frozen=True, gc=False):
     fed: float = 0
 
 
-class Ring(Struct, frozen=True):
+class Ring(Struct, frozen=True, gc=False):
     """Tiles that pass around lines step by step, under what a core does for it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Ring(Struct, frozen=True):
     last: int = 0
 
 
-class Haul(Struct, frozen=True):
+class Haul(Struct, frozen=True, gc=False):
     """What a mover carries over every line at once.
 
     Attributes:
@@ -122,7 +122,7 @@ class Haul(Struct, frozen=True):
     host_bytes: int = 0
 
 
-class Work(Struct, frozen=True):
+class Work(Struct, frozen=True, gc=False):
     """All that one instruction makes a core do, in order.
 
     Attributes:
