@@ -12,6 +12,7 @@ namespace undiced {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kPage = std::size_t{64} << 10;  // the largest that systems have
 constexpr std::size_t kMost = std::size_t{1} << 62;
 
 std::size_t physical_bytes() {
@@ -55,8 +56,15 @@ Region::Region(std::size_t bytes, const std::string& purpose) {
     if (head < kHugePage) munmap(base + head + rounded, kHugePage - head);
     data_ = base + head;
     bytes_ = rounded;
-#if defined(MADV_HUGEPAGE)
-    madvise(data_, bytes_, MADV_HUGEPAGE);
+#if defined(MADV_HUGEPAGE)  // what is smaller than such a page would only grow by it
+    if (bytes >= kHugePage) madvise(data_, bytes_, MADV_HUGEPAGE);
+#endif
+}
+
+void Region::mostly_unused(std::size_t begin, std::size_t end) const {
+#if defined(MADV_NOHUGEPAGE)
+    const std::size_t first = (begin + kPage - 1) & ~(kPage - 1), last = end & ~(kPage - 1);
+    if (first + kHugePage <= last && last <= bytes_) madvise(data_ + first, last - first, MADV_NOHUGEPAGE);
 #endif
 }
 

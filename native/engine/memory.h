@@ -22,6 +22,9 @@ class Region {
     std::byte* data() const { return data_; }
     std::size_t bytes() const { return bytes_; }
 
+    // Bytes [begin, end) are seldom touched: no huge page shall provide them with their neighbors.
+    void mostly_unused(std::size_t begin, std::size_t end) const;
+
     // Bytes of the region that lie in huge pages now; 0 where the system does not tell.
     std::size_t huge_bytes() const;
 

@@ -121,6 +121,11 @@ void State::allocate_buffers(const EngineSpec& spec) {
     buffer_memory = Region(total, "the activation buffers");
     for (std::size_t i = 0; i < buffers.size(); ++i) {
         std::byte* at = buffer_memory.data() + offsets[i];
+        if (buffers[i].spec.samples) {  // only who scores a prompt has more sampled rows than sequences
+            const std::size_t end = i + 1 < buffers.size() ? offsets[i + 1] : total;
+            const std::size_t row = (end - offsets[i]) / static_cast<std::size_t>(limits.max_samples);
+            buffer_memory.mostly_unused(offsets[i] + row * static_cast<std::size_t>(limits.max_batch), end);
+        }
         if (buffers[i].spec.code_bytes == 0)
             buffers[i].values = reinterpret_cast<float*>(at);
         else if (buffers[i].spec.code_bytes == 1)

@@ -76,4 +76,4 @@ def _text(checkpoint: Checkpoint) -> tuple[Tokenizer, ChatTemplate | None]:
     from undiced.text.template import load_chat_template
     from undiced.text.tokenizer import load_tokenizer
 
-    return load_tokenizer(checkpoint), load_chat_template(checkpoint)
+    return load_tokenizer(checkpoint, late=True), load_chat_template(checkpoint)

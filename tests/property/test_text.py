@@ -165,7 +165,7 @@ def test_damaged_metadata_is_refused_or_usable(data: st.DataObject, metadata: di
 @given(st.data(), st.sampled_from([BPE, SPM]))
 @settings(max_examples=200, deadline=None)
 def test_a_damaged_tokenizer_json_is_refused_or_usable(data: st.DataObject, tokenizer: Tokenizer) -> None:
-    whole = bytearray(tokenizer._special.to_str().encode())
+    whole = bytearray(tokenizer._engines[0].to_str().encode())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(whole) - 1) | st.integers(0, min(1500, len(whole) - 1)))
         whole[at : at + data.draw(st.integers(0, 3))] = data.draw(

@@ -179,6 +179,18 @@ class Cursor:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class CopiedStrings:
+    """Strings as a file has them, which no longer need it."""
+
+    raw: bytes
+    count: int
+
+    def pairs(self) -> list[tuple[str, str]] | None:
+        """Each cut at its only blank; None if that is not so of one."""
+        return _native.read_pairs(self.raw, 0, self.count, len(self.raw))
+
+
 class Fields(Mapping[str, object]):
     """GGUF metadata as a read-only mapping; arrays become lists when first asked for, then stay."""
 
@@ -196,13 +208,15 @@ class Fields(Mapping[str, object]):
             value = self._values[key] = Cursor(self._file).items(value, f"metadata key {quoted(key)}")
         return value
 
-    def pairs(self, key: str) -> list[tuple[str, str]] | None:
-        """A list of strings with one blank each, cut there; None for anything else. Not kept."""
+    def copied(self, key: str) -> CopiedStrings | None:
+        """A list of strings, copied; None for anything else, and for what was read before."""
         value = self._values.get(key)
         if not isinstance(value, LazyArray) or value.kind != STRING:
             return None
-        cursor = Cursor(self._file)
-        return _native.read_pairs(self._file.buffer, value.offset, value.count, cursor.end)
+        behind = _native.skip_strings(self._file.buffer, value.offset, value.count, Cursor(self._file).end)
+        if behind is None:
+            return None
+        return CopiedStrings(bytes(self._file.view(value.offset, behind - value.offset)), value.count)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -1,7 +1,10 @@
-"""How much main memory there is, container limits included. Linux's files, with a fallback."""
+"""How much main memory there is, container limits included, and giving back what is not needed. Linux's files and
+glibc's calls, with fallbacks.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -20,3 +23,11 @@ def main_memory_bytes() -> int:
     except (OSError, ValueError):
         limit = installed
     return min(installed, limit)
+
+
+def give_back() -> None:
+    """Hand freed memory that the allocator keeps for later to the system: to be called when all is loaded."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,16 +1,20 @@
-"""Byte-level BPE from GGUF metadata (`tokenizer.ggml.model` = gpt2). Not cached: building is as fast as loading."""
+"""Byte-level BPE from GGUF metadata (`tokenizer.ggml.model` = gpt2). Not cached: building is as fast as loading. What
+encodes can be left for later: it takes longer, and more memory, than all else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from undiced.checkpoint.gguf_fields import Fields
+from undiced.checkpoint.gguf_fields import CopiedStrings, Fields
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
-from undiced.text.vocabulary import Vocabulary, read_vocabulary
+from undiced.text.vocabulary import Vocabulary, ids_of, read_vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -18,11 +22,16 @@ if TYPE_CHECKING:
 
 
 _MERGES = "tokenizer.ggml.merges"
+_NO_PAIR = "tokenizer.ggml.merges holds an entry that is not a pair."
 MAX_MERGES = 1_000_000  # ours: the longest list seen has 515,000
 
 
-def build_bpe(metadata: Mapping[str, object]) -> Parts:
-    """Raises UnsupportedError for a pre-tokenizer we do not know, CheckpointError for a damaged vocabulary."""
+def build_bpe(metadata: Mapping[str, object], *, late: bool = False) -> Parts:
+    """Raises UnsupportedError for a pre-tokenizer we do not know, CheckpointError for a damaged vocabulary.
+
+    late: the engine is made when it is called for, if the metadata allow that, and merges that contradict the
+    vocabulary are an error only then.
+    """
     presplit = _presplit(metadata)
     vocabulary = read_vocabulary(metadata)
     if not vocabulary.end_ids:
@@ -30,8 +39,17 @@ def build_bpe(metadata: Mapping[str, object]) -> Parts:
             "No token of the file ends a text: there is no tokenizer.ggml.eos_token_id, and no token has a known name.",
             remedy="Convert the model again with a current converter.",
         )
+    copied = metadata.copied(_MERGES) if isinstance(metadata, Fields) else None
+    whole = vocabulary.tokens is metadata.get(
+        "tokenizer.ggml.tokens"
+    )  # no id without a text: their ids tell themselves
+    if late and whole and copied is not None and copied.count <= MAX_MERGES:
+        make = partial(_late_engine, replace(vocabulary, ids={}), copied, presplit)
+    else:
+        engine = _engine(vocabulary, _merges(metadata, copied), presplit)
+        make = partial(lambda made: made, engine)
     return Parts(
-        engine=_engine(vocabulary, _merges(metadata), presplit),
+        engine=make,
         pieces=vocabulary.tokens,
         byte_level=True,
         space_prefix=False,
@@ -72,10 +90,9 @@ def _presplit(metadata: Mapping[str, object]) -> Presplit:
     return found
 
 
-def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
-    fast = metadata.pairs(_MERGES) if isinstance(metadata, Fields) else None
-    if fast is not None and len(fast) <= MAX_MERGES:
-        return fast
+def _merges(metadata: Mapping[str, object], copied: CopiedStrings | None) -> list[tuple[str, str]]:
+    if copied is not None and copied.count <= MAX_MERGES and (found := copied.pairs()) is not None:
+        return found
     merges = metadata.get(_MERGES)
     if isinstance(merges, (list, tuple)) and len(merges) > MAX_MERGES:
         raise CheckpointError(f"tokenizer.ggml.merges holds {len(merges)} entries.", remedy="Fetch it again.")
@@ -83,8 +100,17 @@ def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
         raise CheckpointError("The file has a BPE vocabulary but no tokenizer.ggml.merges.", remedy="Fetch it again.")
     pairs = [tuple(m.split(" ")) for m in merges if isinstance(m, str)]
     if len(pairs) != len(merges) or set(map(len, pairs)) - {2}:
-        raise CheckpointError("tokenizer.ggml.merges holds an entry that is not a pair.", remedy="Fetch it again.")
+        raise CheckpointError(_NO_PAIR, remedy="Fetch it again.")
     return pairs  # type: ignore[return-value]
+
+
+def _late_engine(vocabulary: Vocabulary, merges: CopiedStrings, presplit: Presplit) -> tokenizers.Tokenizer:
+    """As `_engine`; the vocabulary comes without its ids, which take as much memory as its texts."""
+    pairs = merges.pairs()
+    if pairs is None:
+        raise CheckpointError(_NO_PAIR, remedy="Fetch it again.")
+    ids = ids_of(vocabulary.tokens, vocabulary.user_defined, vocabulary.control)
+    return _engine(replace(vocabulary, ids=ids), pairs, presplit)
 
 
 def _engine(vocabulary: Vocabulary, merges: list[tuple[str, str]], presplit: Presplit) -> tokenizers.Tokenizer:

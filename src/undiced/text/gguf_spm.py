@@ -43,7 +43,7 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Part
         prefix,
     )
     return Parts(
-        engine=engine,
+        engine=lambda: engine,
         pieces=pieces,
         byte_level=False,
         space_prefix=prefix,

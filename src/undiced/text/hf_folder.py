@@ -50,8 +50,9 @@ def load_folder(checkpoint: TextSource) -> Parts:
     ends = frozenset(stated | (control & set(known.values())))
     if not ends:
         _warn(f"{checkpoint.name}: no token ends a text; answers go on to their limit.")
+    complete = _registered(engine, control)
     return Parts(
-        engine=_registered(engine, control),
+        engine=lambda: complete,
         pieces=pieces,
         byte_level=byte_level,
         space_prefix=space_prefix,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ class Parts:
     """A built tokenizer.
 
     Attributes:
-        engine: complete `tokenizers` object; it parses special tokens in text, by their exact names.
+        engine: makes the complete `tokenizers` object, which parses special tokens in text by their exact names. It is
+            called once.
         pieces: the token of each id as the vocabulary spells it; None for an id without a token.
         byte_level: tokens are spelled in the byte alphabet; otherwise U+2581 means space and <0xNN> a byte.
         space_prefix: encoding puts a space before the text, decoding takes one away.
@@ -24,7 +25,7 @@ class Parts:
         literal: ids whose token text is its own spelling (added tokens), whatever the alphabet.
     """
 
-    engine: tokenizers.Tokenizer
+    engine: Callable[[], tokenizers.Tokenizer]
     pieces: Sequence[str | None]
     byte_level: bool
     space_prefix: bool

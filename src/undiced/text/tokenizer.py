@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ class Tokenizer:
         space_prefix: encoding puts a space before a text and decoding takes it away (Llama 2, Mistral).
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, late: bool = False) -> None:
+        """late: what encodes is made when a text first is to be encoded, which then takes as much longer."""
         self.vocab_size = len(parts.pieces)
         self.bos_id = parts.bos_id
         self.eos_ids = parts.eos_ids
@@ -49,9 +51,16 @@ class Tokenizer:
         self._byte_level = parts.byte_level
         self._spelled = parts.literal
         self._pieces = parts.pieces
-        self._special = parts.engine
-        self._literal = _literal_twin(parts.engine)
+        self._make = parts.engine
         self._bytes: list[bytes | None] = [None] * self.vocab_size
+        if not late:
+            _ = self._engines
+
+    @cached_property
+    def _engines(self) -> tuple[tokenizers.Tokenizer, tokenizers.Tokenizer]:
+        """What reads control tokens in a text, and what reads them as text."""
+        special = self._make()
+        return special, _literal_twin(special)
 
     def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
         """Token ids of `text`, without beginning or end tokens.
@@ -62,10 +71,10 @@ class Tokenizer:
             head = self.encode("\n")
             return self.encode("\n" + text, special=special)[len(head) :]
         try:
-            found = _encode(self._special if special else self._literal, text)
+            found = _encode(self._engines[not special], text)
         except (UnicodeEncodeError, TypeError):
             text = _without_surrogates(text)
-            found = _encode(self._special if special else self._literal, text)
+            found = _encode(self._engines[not special], text)
         ids: list[int] = found.ids
         if self._forbidden.isdisjoint(ids):
             return ids
@@ -101,10 +110,10 @@ class Tokenizer:
     def _spelled_out(self, part: str) -> list[int]:
         """Ids of characters that together would be a control token; one that alone is such a token becomes U+FFFD."""
         ids: list[int] = []
-        lead = _encode(self._literal, "\n").ids if self.space_prefix else []
+        lead = _encode(self._engines[1], "\n").ids if self.space_prefix else []
         for character in part:
             for attempt in (character, "\ufffd"):
-                alone = _encode(self._literal, ("\n" if self.space_prefix else "") + attempt).ids[len(lead) :]
+                alone = _encode(self._engines[1], ("\n" if self.space_prefix else "") + attempt).ids[len(lead) :]
                 if self._forbidden.isdisjoint(alone):
                     ids += alone
                     break
@@ -143,7 +152,7 @@ class Tokenizer:
 
     def id_of(self, name: str) -> int | None:
         """The id of a token by its exact stored text, as `<|im_end|>`."""
-        found: int | None = self._special.token_to_id(name)
+        found: int | None = self._engines[0].token_to_id(name)
         return found
 
     def control_texts(self) -> list[str]:
@@ -161,10 +170,11 @@ class Tokenizer:
         return piece.replace("\u2581", " ").encode("utf-8", "replace")
 
 
-def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tokenizer:
+def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None, *, late: bool = False) -> Tokenizer:
     """The tokenizer of a GGUF file or a Hugging Face folder.
 
     cache_dir: where results that are slow to find are kept, keyed by `checkpoint.digest`; the user's cache by default.
+    late: what encodes may be made when a text first is to be encoded; who has token ids needs none.
     Raises UnsupportedError for a tokenizer we do not know, by name, and CheckpointError for a damaged one.
     """
     if checkpoint.kind == "hf":
@@ -175,7 +185,7 @@ def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tok
     if model == "gpt2":
         from undiced.text.gguf_bpe import build_bpe
 
-        return Tokenizer(build_bpe(checkpoint.metadata))
+        return Tokenizer(build_bpe(checkpoint.metadata, late=late), late=late)
     if model == "llama":
         from undiced.checkpoint.cache import cache_dir as user_cache
         from undiced.text.gguf_spm import build_spm

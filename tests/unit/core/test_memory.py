@@ -30,3 +30,7 @@ def test_a_system_that_does_not_tell(monkeypatch, tmp_path):
     monkeypatch.setattr(memory.os, "sysconf", unknown)
     monkeypatch.setattr(memory, "_CGROUP_LIMIT", tmp_path / "memory.max")
     assert memory.main_memory_bytes() == 8 << 30
+
+
+def test_what_is_freed_goes_back_to_the_system_or_nothing_happens() -> None:
+    memory.give_back()

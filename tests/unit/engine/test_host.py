@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -58,3 +59,22 @@ def test_widths_that_no_step_could_hold_are_refused_before_room_is_made(tiny: tu
     wide = replace(program, buffers=(replace(program.buffers[0], width=1 << 20), *program.buffers[1:]))
     with pytest.raises(EngineError, match=r"takes 1024 MiB for the activations of 256 tokens; 1024 MiB are allowed"):
         HostBackend(wide, checkpoint)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell what is resident")
+def test_a_first_step_takes_no_memory_for_logits_of_prompts_that_nobody_scores() -> None:
+    checkpoint = open_checkpoint("smollm2-135m")
+    program = compile(build(checkpoint), host(2), Bounds(1, 64))
+    backend = HostBackend(program, checkpoint)
+    try:
+        before = resident_bytes()
+        backend.warm_up()
+        used = backend.memory()["buffers"] - backend.limits.scored_rows * program.vocab * 4
+        assert resident_bytes() - before < used + (4 << 20)
+    finally:
+        backend.close()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

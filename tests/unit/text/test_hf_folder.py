@@ -290,7 +290,7 @@ def test_a_panic_of_the_library_is_an_ordinary_error(tmp_path: Path, monkeypatch
             raise Panic("index out of bounds")
 
     loaded: Tokenizer = load_tokenizer(folder(tmp_path))
-    monkeypatch.setattr(loaded, "_literal", Engine())
+    monkeypatch.setattr(loaded, "_engines", (Engine(), Engine()))
     with pytest.raises(TokenizerError, match="tokenizer failed on the text: index out of bounds"):
         loaded.encode("a")
 

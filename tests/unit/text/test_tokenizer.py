@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import gguf_writer
 from text_sources import Source, bpe_metadata, load, spm_metadata
 
 from undiced.checkpoint import DEFAULT_MODEL, open_checkpoint
@@ -164,7 +166,7 @@ def test_the_merge_cache_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def folder(path: Path, tokenizer: Tokenizer, **files: object) -> Source:
     """A Hugging Face folder with the engine of `tokenizer`."""
-    (path / "tokenizer.json").write_text(tokenizer._special.to_str(), "utf-8")
+    (path / "tokenizer.json").write_text(tokenizer._engines[0].to_str(), "utf-8")
     for name, value in files.items():
         (path / f"{name}.json").write_text(json.dumps(value), "utf-8")
     return Source({"eos_token_id": [2]}, kind="hf", path=path)
@@ -226,3 +228,58 @@ def test_golden_ids_of_the_default_model() -> None:
         assert tokenizer.encode(text) == plain
         assert tokenizer.encode(text, special=True) == (special[0] if special else plain)
     assert (tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_ids) == (49152, 1, frozenset({0, 2}))
+
+
+@pytest.mark.model
+def test_what_encodes_may_be_made_late_and_is_the_same() -> None:
+    checkpoint = open_checkpoint(DEFAULT_MODEL)
+    late = load_tokenizer(checkpoint, late=True)
+    cases = json.loads((Path(__file__).parent / "golden_tokens.json").read_bytes())
+    spelled = [late.token_bytes(token) for token in range(late.vocab_size)]
+    assert "_engines" not in vars(late)  # nothing so far needed it
+    checkpoint.close()  # nor does it need the file
+    for text, plain, *special in cases:
+        assert late.encode(text) == plain
+        assert late.encode(text, special=True) == (special[0] if special else plain)
+    eager = load_tokenizer(open_checkpoint(DEFAULT_MODEL))
+    assert "_engines" in vars(eager)
+    assert spelled == [eager.token_bytes(token) for token in range(eager.vocab_size)]
+    assert late.id_of("<|im_end|>") == eager.id_of("<|im_end|>") == 2
+
+
+def written(folder: Path, metadata: Metadata) -> Source:
+    """The same metadata, read from a file."""
+    kinds = {str: gguf_writer.STRING, bool: gguf_writer.BOOL, int: gguf_writer.U32}
+    fields = [
+        (key, gguf_writer.ARRAY, (kinds[type(item[0])], item))
+        if isinstance(item, list)
+        else (key, kinds[type(item)], item)
+        for key, item in metadata.items()
+    ]
+    (folder / "m.gguf").write_bytes(gguf_writer.Gguf(fields=fields).bytes())
+    return Source(open_checkpoint(folder / "m.gguf").metadata)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_file_with_and_without_empty_texts_can_be_late(tmp_path: Path, bpe: Tokenizer, empty: bool) -> None:
+    metadata = bpe_metadata()
+    if empty:  # ids of texts can't be found again then, so it is not late
+        metadata["tokenizer.ggml.tokens"] += ["", ""]
+        metadata["tokenizer.ggml.token_type"] += [1, 1]
+    late = load_tokenizer(written(tmp_path, metadata), Path(os.devnull), late=True)
+    for text in ("hello world", "the <think> <|im_end|>", "[EMPTY_271] é\n"):
+        for special in (False, True):
+            assert late.encode(text, special=special) == bpe.encode(text, special=special)
+
+
+@pytest.mark.parametrize("merge", ["a b c", "Ġ", "no such"])
+def test_merges_that_are_damaged_are_told_late_as_well(tmp_path: Path, merge: str) -> None:
+    metadata = bpe_metadata()
+    metadata["tokenizer.ggml.merges"] += [merge]
+    source = written(tmp_path, metadata)
+    late = load_tokenizer(source, Path(os.devnull), late=True)
+    assert late.decode([4, 5]) == "\x00\x01"  # what decodes is there
+    with pytest.raises(CheckpointError, match=r"not a pair|inconsistent"):
+        late.encode("hello")
+    with pytest.raises(CheckpointError, match=r"not a pair|inconsistent"):
+        load_tokenizer(source, Path(os.devnull))
