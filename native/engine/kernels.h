@@ -70,7 +70,22 @@ struct MatmulArgs {
 // f16 keeps 11 bits of every key and value (bf16 8) and converts in one instruction. Values beyond +-65504 saturate;
 // infinity and NaN are stored as NaN. A page of latents has one block alone, [32][key_dim]: a token's row is its key,
 // and the first value_dim columns of it are its value.
+//
+// int8: a group of 32 columns of one token is codes in [-127, 127] and an f16 scale, as Q8_0 has them. Codes lie in
+// pairs, which one instruction multiplies and adds; scales of a group's 32 tokens lie together, behind the codes:
+//   K  [key_dim / 2][32][2], then [groups][32]; a group's columns in the places of a WideBlock's (place_of), the first
+//   of
+//      a pair even
+//   V  [16][value_dim][2], pairs of tokens, then [groups][32]
+// Scales are rounded up, so that no code is cut off; beyond +-127 * 65504 values saturate. A group with infinity or NaN
+// gets a scale of NaN.
 inline constexpr std::int64_t kPageTokens = 32;
+enum class KvType : std::int32_t { kF16 = 0, kInt8 = 1 };
+// 16-bit words of a block of keys or values with so many columns; int8: a multiple of 2.
+constexpr std::int64_t kv_words(KvType type, std::int64_t columns) {
+    if (type == KvType::kF16) return columns * kPageTokens;
+    return columns / 2 * kPageTokens + (columns + kBlockCols - 1) / kBlockCols * kPageTokens;
+}
 
 // One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by
 // `scale` inside; scores are softcap * tanh(s / softcap) if softcap > 0. Row i sees slots [begin[i], end[i]) of the
@@ -80,8 +95,9 @@ inline constexpr std::int64_t kPageTokens = 32;
 struct AttendArgs {
     const float* q = nullptr;  // rows x key_dim, row i at q + i * ldq
     std::int64_t ldq = 0;
+    const WideBlock* qx = nullptr;  // the same rows for int8 keys, quantized: rows x blocks_of(key_dim), dense
     std::int64_t rows = 0;
-    std::int64_t key_dim = 0;    // any; of latents a multiple of 8
+    std::int64_t key_dim = 0;    // any; of latents and int8 a multiple of 8
     std::int64_t value_dim = 0;  // a multiple of 8
     const std::uint16_t* k = nullptr;
     const std::uint16_t* v = nullptr;  // nullptr: k is a block of latents
@@ -114,6 +130,10 @@ struct Kernels {
     void (*kv_write)(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim,
                      std::uint16_t* k, std::uint16_t* v, std::int64_t slot);
     void (*attend)(const AttendArgs& args);
+    // The same for int8 pages. What is attended is exact but for codes of queries and of weights, which have 16 bits.
+    void (*kv_write_int8)(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim,
+                          std::uint16_t* k, std::uint16_t* v, std::int64_t slot);
+    void (*attend_int8)(const AttendArgs& args);
     // out[i] /= sum for each row (rows that saw nothing become 0).
     void (*attend_finish)(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum);
 

@@ -1,7 +1,8 @@
 // How close the kernels come to the machine: the matrix products of SmolLM2-135M (Q4_1 layers, Q8_0 output layer) for
 // batches of tokens, each format alone, and attention. Every figure comes with its share of a limit probed in the same
 // run.
-//   kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief]      the last line is JSON
+//   kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief | --attention]      the last line is
+//   JSON
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -174,16 +175,27 @@ std::vector<Shape> smollm2() {
 }
 
 // One layer's attention for `queries` tokens of 9 heads (3 kv heads of 64) over a context; every thread does all of it.
-void run_attention(const Options& options, const Limits& limits, std::int64_t queries, std::int64_t context) {
+void run_attention(const Options& options, const Limits& limits, KvType type, std::int64_t queries,
+                   std::int64_t context) {
     const Kernels& table = kernels(options.isa);
     const std::int64_t dims = 64, group = 3, kv_heads = 3, rows = queries * group;
-    const std::int64_t pages = (context + kPageTokens - 1) / kPageTokens, page_values = dims * kPageTokens;
+    const std::int64_t pages = (context + kPageTokens - 1) / kPageTokens, words = kv_words(type, dims);
     Random random(9);
     const std::vector<float> q = random_floats(random, static_cast<std::size_t>(rows * dims), 1.0f);
-    const std::vector<float> values =
-        random_floats(random, static_cast<std::size_t>(kv_heads * pages * page_values), 1.0f);
-    std::vector<std::uint16_t> kv(values.size());
-    table.f32_to_f16(values.data(), kv.data(), static_cast<std::int64_t>(kv.size()));
+    std::vector<std::uint16_t> kv(static_cast<std::size_t>(kv_heads * pages * 2 * words));
+    const auto write = type == KvType::kF16 ? table.kv_write : table.kv_write_int8;
+    for (std::int64_t page = 0; page < kv_heads * pages; ++page)
+        for (std::int64_t slot = 0; slot < kPageTokens; ++slot) {
+            std::uint16_t* at = &kv[static_cast<std::size_t>(page * 2 * words)];
+            const std::vector<float> x = random_floats(random, static_cast<std::size_t>(dims), 1.0f);
+            write(x.data(), x.data(), dims, dims, at, at + words, slot);
+        }
+    const std::int64_t blocks = blocks_of(dims);
+    std::vector<WideBlock> qx(static_cast<std::size_t>(rows * blocks));
+    for (std::int64_t row = 0; row < rows; ++row)
+        table.quantize_wide(&q[static_cast<std::size_t>(row * dims)], dims,
+                            &qx[static_cast<std::size_t>(row * blocks)]);
+    const auto attend = type == KvType::kF16 ? table.attend : table.attend_int8;
     double seen = 0.0;
     for (std::int64_t i = 0; i < queries; ++i) seen += static_cast<double>(context - queries + i + 1);
     const double seconds = timed(options, [&](int) {
@@ -201,32 +213,34 @@ void run_attention(const Options& options, const Limits& limits, std::int64_t qu
                     for (std::int64_t r = row; r < row + count; ++r)
                         end[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
                             context - queries + r / group + 1 - page * kPageTokens, 0, kPageTokens));
-                    const std::size_t at = static_cast<std::size_t>((head * pages + page) * page_values),
-                                      r = static_cast<std::size_t>(row);
-                    table.attend({.q = &q[r * 64],
-                                  .ldq = dims,
-                                  .rows = count,
-                                  .key_dim = dims,
-                                  .value_dim = dims,
-                                  .k = &kv[at],
-                                  .v = &kv[at],
-                                  .next = page + 1 < pages ? &kv[at + static_cast<std::size_t>(page_values)] : nullptr,
-                                  .begin = &begin[r],
-                                  .end = &end[r],
-                                  .scale = 0.125f,
-                                  .max = &most[r],
-                                  .sum = &sum[r],
-                                  .out = &out[r * 64],
-                                  .ldo = dims});
+                    const std::size_t at = static_cast<std::size_t>((head * pages + page) * 2 * words),
+                                      r = static_cast<std::size_t>(row), w = static_cast<std::size_t>(words);
+                    attend({.q = &q[r * 64],
+                            .ldq = dims,
+                            .qx = &qx[r * 2],
+                            .rows = count,
+                            .key_dim = dims,
+                            .value_dim = dims,
+                            .k = &kv[at],
+                            .v = &kv[at + w],
+                            .next = page + 1 < pages ? &kv[at + 2 * w] : nullptr,
+                            .begin = &begin[r],
+                            .end = &end[r],
+                            .scale = 0.125f,
+                            .max = &most[r],
+                            .sum = &sum[r],
+                            .out = &out[r * 64],
+                            .ldo = dims});
                 }
         }
     });
     const double rate = 2.0 * 2.0 * seen * 9.0 * 64.0 / seconds;
     std::printf(
-        "attention      T=%-4ld context %-5ld %9.1f us per layer %8.1f GFLOP/s (%3.0f %% of FMA peak) %7.2f GB/s of "
+        "attention %-4s T=%-4ld context %-5ld %9.1f us per layer %8.1f GFLOP/s (%3.0f %% of FMA peak) %7.2f GB/s of "
         "KV\n",
-        static_cast<long>(queries), static_cast<long>(context), seconds * 1e6, rate / 1e9,
-        100.0 * rate / limits.float_per_s, static_cast<double>(context * 2 * kv_heads * dims * 2) / seconds / 1e9);
+        type == KvType::kF16 ? "f16" : "int8", static_cast<long>(queries), static_cast<long>(context), seconds * 1e6,
+        rate / 1e9, 100.0 * rate / limits.float_per_s,
+        static_cast<double>(pages * 2 * kv_heads * words * 2) / seconds / 1e9);
 }
 
 void run_rows(const Options& options) {
@@ -258,7 +272,9 @@ void run_rows(const Options& options) {
            [&](std::int64_t n) { z[0] += static_cast<float>(table.exp_sum(x.data(), 9.0f, nullptr, n)); });
 }
 
-void run(const Options& options, bool brief) {
+enum class What { kAll, kBrief, kAttention };
+
+void run(const Options& options, What what) {
     const Bandwidth bandwidth = probe_bandwidth(options.threads, std::size_t{192} << 20, 7);
     Limits limits{bandwidth.bytes_per_s, probe_int8_peak(options.isa), probe_float_peak(options.isa)};
     std::printf("%s, %d thread(s): %.2f GB/s (huge pages: %s), int8 %.1f GOP/s and f32 %.1f GFLOP/s a thread\n",
@@ -266,6 +282,13 @@ void run(const Options& options, bool brief) {
                 limits.int8_per_s / 1e9, limits.float_per_s / 1e9);
     const std::vector<Shape> model = smollm2();
     double decode = 0.0, prefill = 0.0;
+    if (what != What::kBrief) {
+        for (const auto& [queries, context] :
+             {std::pair{1, 64}, {1, 512}, {1, 1024}, {1, 4096}, {16, 512}, {512, 512}, {512, 4096}})
+            for (const KvType type : {KvType::kF16, KvType::kInt8})
+                run_attention(options, limits, type, queries, context);
+        if (what == What::kAttention) return;
+    }
     for (const std::int64_t tokens : {1, 2, 4, 8, 16, 32}) {
         const double seconds = run_products(options, limits, model, tokens, tokens, "smollm2 decode");
         if (tokens == 1) decode = 1.0 / seconds;
@@ -274,14 +297,11 @@ void run(const Options& options, bool brief) {
         const double seconds = run_products(options, limits, model, tokens, 1, "smollm2 chunk");
         if (tokens == 512) prefill = 512.0 / seconds;
     }
-    if (!brief) {
+    if (what == What::kAll) {
         for (const Format& format : formats())
             for (const std::int64_t tokens : {1, 4, 16, 128})
                 run_products(options, limits, std::vector<Shape>(8, Shape{format.name, 3072, 1024}), tokens, tokens,
                              format.name);
-        for (const std::int64_t context : {64, 512, 4096}) run_attention(options, limits, 1, context);
-        run_attention(options, limits, 16, 512);
-        run_attention(options, limits, 512, 512);
         run_rows(options);
     }
     std::printf(
@@ -296,12 +316,14 @@ void run(const Options& options, bool brief) {
 
 int main(int argc, char** argv) {
     undiced::test::Options options;
-    bool brief = false;
+    auto what = undiced::test::What::kAll;
     try {
         for (int i = 1; i < argc; ++i) {
             const std::string flag = argv[i];
             if (flag == "--brief")
-                brief = true;
+                what = undiced::test::What::kBrief;
+            else if (flag == "--attention")
+                what = undiced::test::What::kAttention;
             else if (flag == "--isa" && i + 1 < argc)
                 options.isa = undiced::parse_isa(argv[++i]);
             else if (flag == "--threads" && i + 1 < argc)
@@ -312,9 +334,10 @@ int main(int argc, char** argv) {
                 options.cpu_time = true;
             else
                 throw std::runtime_error(
-                    "usage: kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief]");
+                    "usage: kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief | "
+                    "--attention]");
         }
-        undiced::test::run(options, brief);
+        undiced::test::run(options, what);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());
         return 2;

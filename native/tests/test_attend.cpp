@@ -16,35 +16,92 @@ struct Case {
     std::int64_t rows, context, key_dim, value_dim, window;
     float softcap;
     bool latent = false;
+    KvType type = KvType::kF16;
 };
 
-// Where a number of the key or the value of token t lies in the pages.
-std::size_t key_at(const Case& c, std::int64_t t, std::int64_t d) {
-    const std::int64_t page = t / kPageTokens * kPageTokens, slot = t % kPageTokens;
-    return static_cast<std::size_t>(c.latent ? t * c.key_dim + d : page * c.key_dim + d * kPageTokens + slot);
-}
-std::size_t value_at(const Case& c, std::int64_t t, std::int64_t d) {
-    return static_cast<std::size_t>(t * (c.latent ? c.key_dim : c.value_dim) + d);
+// Keys and values of a context as a level stores them, and what is stored, read back as kernels.h has it. What was
+// never written is all ones, NaN as an f16: nothing may read it into a result.
+class Pages {
+  public:
+    Pages(const Kernels& kernels, const Case& c, const std::vector<float>& keys, const std::vector<float>& values)
+        : c_(c),
+          key_words_(kv_words(c.type, c.key_dim)),
+          value_words_(kv_words(c.type, c.value_dim)),
+          keys_(static_cast<std::size_t>(count() * key_words_), 0xffff),
+          values_(static_cast<std::size_t>(count() * value_words_), 0xffff) {
+        for (std::int64_t t = 0; t < c.context; ++t) {
+            const float *key = keys.data() + t * c.key_dim, *value = values.data() + t * c.value_dim;
+            const std::int64_t slot = t % kPageTokens;
+            std::uint16_t *k = keys_.data() + t / kPageTokens * key_words_,
+                          *v = values_.data() + t / kPageTokens * value_words_;
+            if (c.latent)
+                kernels.kv_write(nullptr, key, 0, c.key_dim, nullptr, k, slot);
+            else
+                (c.type == KvType::kF16 ? kernels.kv_write : kernels.kv_write_int8)(key, value, c.key_dim, c.value_dim,
+                                                                                    k, v, slot);
+        }
+    }
+
+    std::int64_t count() const { return (c_.context + kPageTokens - 1) / kPageTokens; }
+    const std::uint16_t* keys(std::int64_t page) const {
+        return page < count() ? keys_.data() + page * key_words_ : nullptr;
+    }
+    const std::uint16_t* values(std::int64_t page) const {
+        return c_.latent ? nullptr : values_.data() + page * value_words_;
+    }
+
+    // The stored number of token t's key or value.
+    double key(std::int64_t t, std::int64_t d) const {
+        const std::int64_t slot = t % kPageTokens;
+        const std::uint16_t* block = keys(t / kPageTokens);
+        if (c_.latent) return reference_half(block[slot * c_.key_dim + d]);
+        if (c_.type == KvType::kF16) return reference_half(block[d * kPageTokens + slot]);
+        // Of four columns the first and the third are a pair, and the second and the fourth.
+        return code(block, (d / 4 * 2 + d % 2) * 64 + slot * 2 + d % 4 / 2) * step(block, c_.key_dim, slot, d);
+    }
+    double value(std::int64_t t, std::int64_t d) const {
+        if (c_.latent) return key(t, d);
+        const std::int64_t slot = t % kPageTokens;
+        const std::uint16_t* block = values(t / kPageTokens);
+        if (c_.type == KvType::kF16) return reference_half(block[slot * c_.value_dim + d]);
+        return code(block, (slot / 2 * c_.value_dim + d) * 2 + slot % 2) * step(block, c_.value_dim, slot, d);
+    }
+
+  private:
+    static double code(const std::uint16_t* block, std::int64_t byte) {
+        return static_cast<std::int8_t>(block[byte / 2] >> (8 * (byte % 2)) & 255);
+    }
+    static double step(const std::uint16_t* block, std::int64_t columns, std::int64_t slot, std::int64_t d) {
+        return reference_half(block[columns * 16 + d / 32 * 32 + slot]);
+    }
+
+    const Case c_;
+    const std::int64_t key_words_, value_words_;
+    std::vector<std::uint16_t> keys_, values_;
+};
+
+// What is stored of a number of a group of 32: within a rounding of f16, or half a step of int8.
+void check_stored(const Case& c, double found, const float* group, std::int64_t count, float wanted,
+                  const std::string& what) {
+    float largest = 0.0f;
+    for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(group[i]));
+    const double error = c.type == KvType::kF16 ? 5e-4 * std::fabs(wanted) : 0.5005 * largest / 127.0;
+    check_near(found, wanted, error + 1e-7, what);
 }
 
 void run_case(const Kernels& kernels, Random& random, const Case& c) {
-    const std::string what = std::string(kernels.name) + " attend rows=" + std::to_string(c.rows) +
-                             " context=" + std::to_string(c.context) + " dims=" + std::to_string(c.key_dim);
-    const std::int64_t pages = (c.context + kPageTokens - 1) / kPageTokens;
+    const std::string what = std::string(kernels.name) + (c.type == KvType::kF16 ? "" : " int8") +
+                             " attend rows=" + std::to_string(c.rows) + " context=" + std::to_string(c.context) +
+                             " dims=" + std::to_string(c.key_dim);
     const float scale = 1.0f / std::sqrt(static_cast<float>(c.key_dim));
     const std::vector<float> q = random_floats(random, static_cast<std::size_t>(c.rows * c.key_dim), 2.0f);
     const std::vector<float> keys = random_floats(random, static_cast<std::size_t>(c.context * c.key_dim), 1.0f);
     const std::vector<float> values = random_floats(random, static_cast<std::size_t>(c.context * c.value_dim), 1.0f);
-    // Slots that were never written hold NaN: nothing may read them into a result.
-    std::vector<std::uint16_t> k(static_cast<std::size_t>(pages * kPageTokens * c.key_dim), 0x7e00);
-    std::vector<std::uint16_t> v(static_cast<std::size_t>(pages * kPageTokens * c.value_dim), 0x7e00);
-    for (std::int64_t t = 0; t < c.context && c.latent; ++t)
-        kernels.kv_write(nullptr, keys.data() + t * c.key_dim, 0, c.key_dim, nullptr,
-                         k.data() + t / kPageTokens * kPageTokens * c.key_dim, t % kPageTokens);
-    for (std::int64_t t = 0; t < c.context && !c.latent; ++t)
-        kernels.kv_write(keys.data() + t * c.key_dim, values.data() + t * c.value_dim, c.key_dim, c.value_dim,
-                         k.data() + t / kPageTokens * kPageTokens * c.key_dim,
-                         v.data() + t / kPageTokens * kPageTokens * c.value_dim, t % kPageTokens);
+    const std::int64_t blocks = blocks_of(c.key_dim);
+    std::vector<WideBlock> qx(static_cast<std::size_t>(c.rows * blocks));
+    for (std::int64_t row = 0; row < c.rows; ++row)
+        kernels.quantize_wide(q.data() + row * c.key_dim, c.key_dim, qx.data() + row * blocks);
+    const Pages stored(kernels, c, keys, values);
 
     const std::int64_t ldo = c.value_dim + 3;
     std::vector<float> out(static_cast<std::size_t>(c.rows * ldo)), sum(static_cast<std::size_t>(c.rows));
@@ -55,40 +112,42 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
     const auto first = [&](std::int64_t row) {
         return c.window > 0 ? std::max<std::int64_t>(0, last(row) - c.window) : 0;
     };
-    for (std::int64_t page = 0; page < pages; ++page) {
+    for (std::int64_t page = 0; page < stored.count(); ++page) {
         for (std::int64_t row = 0; row < c.rows; ++row) {
             const std::int64_t from = std::clamp<std::int64_t>(first(row) - page * kPageTokens, 0, kPageTokens);
             const std::int64_t to = std::clamp<std::int64_t>(last(row) - page * kPageTokens, 0, kPageTokens);
             begin[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(std::min(from, to));
             end[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(to);
         }
-        kernels.attend({.q = q.data(),
-                        .ldq = c.key_dim,
-                        .rows = c.rows,
-                        .key_dim = c.key_dim,
-                        .value_dim = c.value_dim,
-                        .k = k.data() + page * kPageTokens * c.key_dim,
-                        .v = c.latent ? nullptr : v.data() + page * kPageTokens * c.value_dim,
-                        .next = page + 1 < pages ? k.data() + (page + 1) * kPageTokens * c.key_dim : nullptr,
-                        .begin = begin.data(),
-                        .end = end.data(),
-                        .scale = scale,
-                        .softcap = c.softcap,
-                        .max = largest.data(),
-                        .sum = sum.data(),
-                        .out = out.data(),
-                        .ldo = ldo});
+        (c.type == KvType::kF16 ? kernels.attend : kernels.attend_int8)({.q = q.data(),
+                                                                         .ldq = c.key_dim,
+                                                                         .qx = qx.data(),
+                                                                         .rows = c.rows,
+                                                                         .key_dim = c.key_dim,
+                                                                         .value_dim = c.value_dim,
+                                                                         .k = stored.keys(page),
+                                                                         .v = stored.values(page),
+                                                                         .next = stored.keys(page + 1),
+                                                                         .begin = begin.data(),
+                                                                         .end = end.data(),
+                                                                         .scale = scale,
+                                                                         .softcap = c.softcap,
+                                                                         .max = largest.data(),
+                                                                         .sum = sum.data(),
+                                                                         .out = out.data(),
+                                                                         .ldo = ldo});
     }
     kernels.attend_finish(out.data(), ldo, c.rows, c.value_dim, sum.data());
 
+    // Codes of queries and weights have 16 bits, so that int8 pages cost some more of the last digits.
+    const double exact = c.type == KvType::kF16 ? 2e-5 : 4e-4;
     for (std::int64_t row = 0; row < c.rows; ++row) {
         std::vector<double> weights;
         double top = -INFINITY, total = 0.0;
         for (std::int64_t t = first(row); t < last(row); ++t) {
             double s = 0.0;
             for (std::int64_t d = 0; d < c.key_dim; ++d)
-                s += static_cast<double>(q[static_cast<std::size_t>(row * c.key_dim + d)]) *
-                     reference_half(k[key_at(c, t, d)]);
+                s += static_cast<double>(q[static_cast<std::size_t>(row * c.key_dim + d)]) * stored.key(t, d);
             s *= scale;
             if (c.softcap > 0.0f) s = c.softcap * std::tanh(s / c.softcap);
             weights.push_back(s);
@@ -98,16 +157,19 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
         for (std::int64_t d = 0; d < c.value_dim; ++d) {
             double want = 0.0;
             for (std::int64_t t = first(row); t < last(row); ++t)
-                want += weights[static_cast<std::size_t>(t - first(row))] / total *
-                        reference_half((c.latent ? k : v)[value_at(c, t, d)]);
-            check_near(out[static_cast<std::size_t>(row * ldo + d)], want, 2e-5, what);
+                want += weights[static_cast<std::size_t>(t - first(row))] / total * stored.value(t, d);
+            check_near(out[static_cast<std::size_t>(row * ldo + d)], want, exact, what);
         }
     }
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const auto at = static_cast<std::int64_t>(i);
-        check_near(reference_half(k[key_at(c, at / c.key_dim, at % c.key_dim)]), keys[i],
-                   5e-4 * std::fabs(keys[i]) + 1e-7, what + " stores keys");
-    }
+    const auto check_all = [&](const std::vector<float>& given, std::int64_t dim, const auto& read) {
+        for (std::int64_t i = 0; i < c.context * dim; ++i) {
+            const std::int64_t d = i % dim, group = i - d % 32;
+            check_stored(c, read(i / dim, d), given.data() + group, std::min<std::int64_t>(32, dim - d / 32 * 32),
+                         given[static_cast<std::size_t>(i)], what + " stores");
+        }
+    };
+    check_all(keys, c.key_dim, [&](std::int64_t t, std::int64_t d) { return stored.key(t, d); });
+    if (!c.latent) check_all(values, c.value_dim, [&](std::int64_t t, std::int64_t d) { return stored.value(t, d); });
 }
 
 // Infinity and NaN are stored as NaN, wherever they stand; all else is stored as if they were not there.
@@ -159,25 +221,135 @@ void run_edges(const Kernels& kernels) {
     check(out[3] == 0.0f, "a row that saw nothing is zero");
 }
 
+void run_whole(const Kernels& kernels, Random& random, KvType type) {
+    const auto run = [&](Case c) {
+        c.type = type;
+        run_case(kernels, random, c);
+    };
+    for (const std::int64_t dims : {8, 16, 40, 64, 80, 128, 256})
+        for (const std::int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 12, 40}) run({rows, 70, dims, dims, 0, 0.0f});
+    run({3, 1, 64, 64, 0, 0.0f});
+    run({9, 96, 64, 64, 20, 0.0f});
+    run({70, 300, 64, 64, 33, 0.0f});
+    run({3, 200, 64, 64, 50, 30.0f});
+    run({16, 64, 192, 128, 0, 50.0f});
+    run({16, 64, 576, 512, 0, 0.0f});
+}
+
+void run_latents(const Kernels& kernels, Random& random) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 12, 40})
+        run_case(kernels, random, {rows, 70, 40, 32, 0, 0.0f, true});
+    run_case(kernels, random, {16, 100, 576, 512, 0, 0.0f, true});
+    run_case(kernels, random, {9, 96, 24, 8, 20, 0.0f, true});
+}
+
+// One page of int8 keys and values, and rows that attend to it.
+struct Int8Page {
+    std::int64_t dims;
+    std::vector<std::uint16_t> k = std::vector<std::uint16_t>(static_cast<std::size_t>(kv_words(KvType::kInt8, dims))),
+                               v = k;
+
+    void write(const Kernels& kernels, const float* x, std::int64_t slot) {
+        kernels.kv_write_int8(x, x, dims, dims, k.data(), v.data(), slot);
+    }
+    // Row i sees slots [0, end[i]); a row of `dims` results each.
+    std::vector<float> attend(const Kernels& kernels, const std::vector<float>& q,
+                              const std::vector<std::int32_t>& end) const {
+        const auto rows = static_cast<std::int64_t>(end.size()), blocks = blocks_of(dims);
+        std::vector<WideBlock> qx(static_cast<std::size_t>(rows * blocks));
+        for (std::int64_t row = 0; row < rows; ++row)
+            kernels.quantize_wide(q.data() + row * dims, dims, qx.data() + row * blocks);
+        std::vector<float> out(q.size()), sum(end.size()), most(end.size(), -INFINITY);
+        const std::vector<std::int32_t> begin(end.size());
+        kernels.attend_int8({.qx = qx.data(),
+                             .rows = rows,
+                             .key_dim = dims,
+                             .value_dim = dims,
+                             .k = k.data(),
+                             .v = v.data(),
+                             .begin = begin.data(),
+                             .end = end.data(),
+                             .max = most.data(),
+                             .sum = sum.data(),
+                             .out = out.data(),
+                             .ldo = dims});
+        kernels.attend_finish(out.data(), dims, rows, dims, sum.data());
+        return out;
+    }
+};
+
+// What is not finite makes results NaN of those who see it, and of nobody else; sizes saturate, and small ones keep
+// their digits; a token that is written again leaves its neighbors alone.
+void run_int8_edges(const Kernels& kernels) {
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    for (const std::int64_t dims : {8, 40, 64}) {
+        const std::string what = std::string(kernels.name) + " int8 dims=" + std::to_string(dims);
+        const auto columns = static_cast<std::size_t>(dims);
+        const std::vector<float> plain(columns, 1.0f);
+        for (const float bad : {infinity, -infinity, nan, -nan}) {
+            Int8Page page{dims};
+            for (std::int64_t slot = 0; slot < 3; ++slot) page.write(kernels, plain.data(), slot);
+            std::vector<float> x = plain;
+            x[columns - 1] = bad;
+            page.write(kernels, x.data(), 3);
+            const std::vector<float> out = page.attend(kernels, std::vector<float>(2 * columns, 0.1f), {3, 4});
+            check_near(out[columns - 1], 1.0, 1e-3, what + " does not see what is not finite");
+            check(std::isnan(out[2 * columns - 1]), what + " sees what is not finite");
+        }
+        for (const float size : {1e38f, 1e6f, 1.0f, 1e-3f, 1e-6f, 0.0f}) {
+            Int8Page page{dims};
+            page.write(kernels, std::vector<float>(columns, -size).data(), 0);
+            const double most = 127.0 * 65504.0, want = -std::min<double>(size, most);
+            const float got = page.attend(kernels, std::vector<float>(columns, 0.0f), {1})[columns - 1];
+            check_near(got, want, std::max(4e-3 * std::fabs(want), 3e-8), what + " keeps " + std::to_string(size));
+        }
+        Int8Page page{dims};
+        for (std::int64_t slot = 0; slot < kPageTokens; ++slot) page.write(kernels, plain.data(), slot);
+        const Int8Page before = page;
+        page.write(kernels, std::vector<float>(columns, -3.0f).data(), 7);
+        check(page.k != before.k && page.v != before.v, what + " writes again");
+        page.write(kernels, plain.data(), 7);
+        check(page.k == before.k && page.v == before.v, what + " leaves neighbors alone");
+    }
+}
+
+// All levels store the same bits; a row has the same bits alone and in any company.
+void run_int8_bits(const Kernels& kernels, Random& random) {
+    const Kernels& portable = undiced::kernels(Isa::kPortable);
+    for (const std::int64_t dims : {8, 40, 64, 128}) {
+        const std::string what = std::string(kernels.name) + " int8 dims=" + std::to_string(dims);
+        Int8Page page{dims}, twin{dims};
+        for (std::int64_t slot = 0; slot < kPageTokens; ++slot) {
+            const std::vector<float> x = random_floats(random, static_cast<std::size_t>(dims), 1.0f);
+            page.write(kernels, x.data(), slot);
+            twin.write(portable, x.data(), slot);
+        }
+        check(page.k == twin.k && page.v == twin.v, what + " stores the same bits as the portable level");
+        for (const std::size_t rows : {2, 3, 4, 5, 6, 7, 8, 11, 20}) {
+            const std::vector<float> q = random_floats(random, rows * static_cast<std::size_t>(dims), 2.0f);
+            std::vector<std::int32_t> end;
+            for (std::size_t row = 0; row < rows; ++row) end.push_back(static_cast<std::int32_t>(random() % 32 + 1));
+            const std::vector<float> together = page.attend(kernels, q, end);
+            for (std::size_t row = 0; row < rows; ++row) {
+                const auto at = static_cast<std::ptrdiff_t>(row) * dims;
+                const std::vector<float> own(q.begin() + at, q.begin() + at + dims);
+                const std::vector<float> alone = page.attend(kernels, own, {end[row]});
+                check(std::equal(alone.begin(), alone.end(), together.begin() + at), what + " rows keep their bits");
+            }
+        }
+    }
+}
+
 }  // namespace
 
 void test_attend(const Kernels& kernels) {
     Random random(3);
     run_edges(kernels);
     run_not_finite(kernels);
-    for (const std::int64_t dims : {8, 16, 40, 64, 80, 128, 256})
-        for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 12, 40})
-            run_case(kernels, random, {rows, 70, dims, dims, 0, 0.0f});
-    run_case(kernels, random, {3, 1, 64, 64, 0, 0.0f});
-    run_case(kernels, random, {9, 96, 64, 64, 20, 0.0f});
-    run_case(kernels, random, {70, 300, 64, 64, 33, 0.0f});
-    run_case(kernels, random, {3, 200, 64, 64, 50, 30.0f});
-    run_case(kernels, random, {16, 64, 192, 128, 0, 50.0f});
-    run_case(kernels, random, {16, 64, 576, 512, 0, 0.0f});
-    for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 12, 40})
-        run_case(kernels, random, {rows, 70, 40, 32, 0, 0.0f, true});
-    run_case(kernels, random, {16, 100, 576, 512, 0, 0.0f, true});
-    run_case(kernels, random, {9, 96, 24, 8, 20, 0.0f, true});
+    for (const KvType type : {KvType::kF16, KvType::kInt8}) run_whole(kernels, random, type);
+    run_int8_edges(kernels);
+    run_int8_bits(kernels, random);
+    run_latents(kernels, random);
 }
 
 }  // namespace undiced::test

@@ -3,6 +3,7 @@
 #include "simd_avx2.h"
 #include "pointwise.h"
 #include "attend.h"
+#include "attend_int8.h"
 #include "dense.h"
 #include "quant_avx2.h"
 // clang-format on

@@ -3,6 +3,7 @@
 #include "simd_neon.h"
 #include "pointwise.h"
 #include "attend.h"
+#include "attend_int8.h"
 #include "dense.h"
 #include "quant_neon.h"
 // clang-format on

@@ -132,26 +132,91 @@ void kv_write(const float* key, const float* value, std::int64_t key_dim, std::i
     for (std::int64_t d = 0; d < value_dim; ++d) v[slot * value_dim + d] = float_to_f16(saturated(value[d]));
 }
 
-float score(const AttendArgs& args, std::int64_t row, std::int64_t slot) {
-    const bool latent = args.v == nullptr;
-    float sum = 0.0f;
-    for (std::int64_t d = 0; d < args.key_dim; ++d)
-        sum += args.q[row * args.ldq + d] *
+// Where the codes of columns and tokens of an int8 page lie, in bytes.
+std::int64_t key_code(std::int64_t d, std::int64_t slot) {
+    const std::int64_t place = d / kBlockCols * kBlockCols + place_of(static_cast<int>(d % kBlockCols));
+    return (place / 2 * kPageTokens + slot) * 2 + place % 2;
+}
+std::int64_t value_code(std::int64_t d, std::int64_t slot, std::int64_t value_dim) {
+    return (slot / 2 * value_dim + d) * 2 + slot % 2;
+}
+
+template <class At>
+void write_codes(const float* x, std::int64_t columns, std::uint16_t* block, std::int64_t slot, const At& at) {
+    auto* codes = reinterpret_cast<std::int8_t*>(block);
+    std::uint16_t* scales = block + columns / 2 * kPageTokens;
+    for (std::int64_t begin = 0; begin < columns; begin += kBlockCols) {
+        const std::int64_t end = std::min(columns, begin + kBlockCols);
+        float largest = 0.0f;
+        for (std::int64_t d = begin; d < end; ++d)
+            largest = std::isfinite(x[d]) ? std::max(largest, std::fabs(x[d])) : INFINITY;
+        const std::uint16_t half = code_scale(largest);
+        scales[begin / kBlockCols * kPageTokens + slot] = half;
+        const float inverse = half == 0 || std::isinf(largest) ? 0.0f : 1.0f / f16_to_float(half);
+        for (std::int64_t d = begin; d < end; ++d) {
+            const float code = std::isinf(largest) ? 0.0f : std::clamp(x[d] * inverse, -127.0f, 127.0f);
+            codes[at(d)] = static_cast<std::int8_t>(std::nearbyint(code));
+        }
+    }
+}
+
+void kv_write_int8(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
+                   std::uint16_t* v, std::int64_t slot) {
+    write_codes(key, key_dim, k, slot, [&](std::int64_t d) { return key_code(d, slot); });
+    write_codes(value, value_dim, v, slot, [&](std::int64_t d) { return value_code(d, slot, value_dim); });
+}
+
+// Number d of a token's value, and of the key that row `row` meets, times the query's.
+struct F16Pages {
+    const AttendArgs& args;
+
+    float value(std::int64_t slot, std::int64_t d) const {
+        const bool latent = args.v == nullptr;
+        return f16_to_float(latent ? args.k[slot * args.key_dim + d] : args.v[slot * args.value_dim + d]);
+    }
+    float product(std::int64_t row, std::int64_t slot, std::int64_t d) const {
+        const bool latent = args.v == nullptr;
+        return args.q[row * args.ldq + d] *
                f16_to_float(args.k[latent ? slot * args.key_dim + d : d * kPageTokens + slot]);
+    }
+};
+struct Int8Pages {
+    const AttendArgs& args;
+
+    float scale(const std::uint16_t* block, std::int64_t columns, std::int64_t slot, std::int64_t d) const {
+        return f16_to_float(block[(columns / 2 + d / kBlockCols) * kPageTokens + slot]);
+    }
+    float value(std::int64_t slot, std::int64_t d) const {
+        const auto* codes = reinterpret_cast<const std::int8_t*>(args.v);
+        return scale(args.v, args.value_dim, slot, d) * static_cast<float>(codes[value_code(d, slot, args.value_dim)]);
+    }
+    float product(std::int64_t row, std::int64_t slot, std::int64_t d) const {
+        const WideBlock& q = args.qx[row * blocks_of(args.key_dim) + d / kBlockCols];
+        const auto* codes = reinterpret_cast<const std::int8_t*>(args.k);
+        const int code = q.code[place_of(static_cast<int>(d % kBlockCols))] * codes[key_code(d, slot)];
+        return q.scale * scale(args.k, args.key_dim, slot, d) * static_cast<float>(code);
+    }
+};
+
+template <class Pages>
+float score(const Pages& pages, std::int64_t row, std::int64_t slot) {
+    const AttendArgs& args = pages.args;
+    float sum = 0.0f;
+    for (std::int64_t d = 0; d < args.key_dim; ++d) sum += pages.product(row, slot, d);
     sum *= args.scale;
     return args.softcap > 0.0f ? args.softcap * std::tanh(sum / args.softcap) : sum;
 }
 
-void attend(const AttendArgs& args) {
-    const std::uint16_t* values = args.v != nullptr ? args.v : args.k;
-    const std::int64_t ldv = args.v != nullptr ? args.value_dim : args.key_dim;
+template <class Pages>
+void attend_pages(const Pages& pages) {
+    const AttendArgs& args = pages.args;
     for (std::int64_t row = 0; row < args.rows; ++row) {
         const std::int64_t begin = args.begin[row], end = args.end[row];
         if (begin >= end) continue;
         float scores[kPageTokens];
         float largest = args.max[row];
         for (std::int64_t slot = begin; slot < end; ++slot)
-            largest = std::max(largest, scores[slot] = score(args, row, slot));
+            largest = std::max(largest, scores[slot] = score(pages, row, slot));
         float* out = args.out + row * args.ldo;
         const float keep = std::exp(args.max[row] - largest);  // 0 the first time
         for (std::int64_t d = 0; d < args.value_dim; ++d) out[d] *= keep;
@@ -159,12 +224,15 @@ void attend(const AttendArgs& args) {
         for (std::int64_t slot = begin; slot < end; ++slot) {
             const float weight = std::exp(scores[slot] - largest);
             total += weight;
-            for (std::int64_t d = 0; d < args.value_dim; ++d) out[d] += weight * f16_to_float(values[slot * ldv + d]);
+            for (std::int64_t d = 0; d < args.value_dim; ++d) out[d] += weight * pages.value(slot, d);
         }
         args.sum[row] = total;
         args.max[row] = largest;
     }
 }
+
+void attend(const AttendArgs& args) { attend_pages(F16Pages{args}); }
+void attend_int8(const AttendArgs& args) { attend_pages(Int8Pages{args}); }
 
 void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum) {
     for (std::int64_t row = 0; row < rows; ++row) {

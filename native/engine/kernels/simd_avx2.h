@@ -128,6 +128,27 @@ inline void load_fp8_pairs(const std::uint8_t* x, Pair (&out)[2]) {
     out[1] = {_mm256_cvtph_ps(_mm256_extracti128_si256(even, 1)), _mm256_cvtph_ps(_mm256_extracti128_si256(odd, 1))};
 }
 
+// Pairs of 16-bit numbers, a lane each, which are multiplied and added to sums of 32 bits.
+using I = __m256i;
+using Pairs = __m256i;
+inline I no_sums() { return _mm256_setzero_si256(); }
+inline Pairs load_pairs(const std::uint16_t* x) {  // of int8
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+}
+inline Pairs broadcast_pair(const std::int16_t* x) {
+    std::int32_t pair;
+    __builtin_memcpy(&pair, x, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+inline I multiply_pairs(Pairs a, Pairs b, I sums) { return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)); }
+inline F to_floats(I sums) { return _mm256_cvtepi32_ps(sums); }
+// Rounded to nearest even; what 16 bits don't hold is any number.
+inline void store_i16(std::int16_t* out, F x) {
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), packed);
+}
+
 }  // namespace simd
 }  // namespace
 }  // namespace undiced

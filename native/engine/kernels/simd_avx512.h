@@ -107,6 +107,25 @@ inline void load_fp8_pairs(const std::uint8_t* x, Pair (&out)[1]) {
     out[0] = {_mm512_cvtph_ps(even), _mm512_cvtph_ps(odd)};
 }
 
+// Pairs of 16-bit numbers, a lane each, which are multiplied and added to sums of 32 bits.
+using I = __m512i;
+using Pairs = __m512i;
+inline I no_sums() { return _mm512_setzero_si512(); }
+inline Pairs load_pairs(const std::uint16_t* x) {  // of int8
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
+inline Pairs broadcast_pair(const std::int16_t* x) {
+    std::int32_t pair;
+    __builtin_memcpy(&pair, x, sizeof pair);
+    return _mm512_set1_epi32(pair);
+}
+inline I multiply_pairs(Pairs a, Pairs b, I sums) { return _mm512_dpwssd_epi32(sums, a, b); }
+inline F to_floats(I sums) { return _mm512_cvtepi32_ps(sums); }
+// Rounded to nearest even; what 16 bits don't hold is any number.
+inline void store_i16(std::int16_t* out, F x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+
 }  // namespace simd
 }  // namespace
 }  // namespace undiced

@@ -113,6 +113,22 @@ inline void load_fp8_pairs(const std::uint8_t* x, Pair (&out)[4]) {
     }
 }
 
+// Pairs of 16-bit numbers, a lane each, which are multiplied and added to sums of 32 bits.
+using I = int32x4_t;
+struct Pairs {
+    int16x4_t even, odd;
+};
+inline I no_sums() { return vdupq_n_s32(0); }
+inline Pairs load_pairs(const std::uint16_t* x) {  // of int8
+    const int16x4_t both = vreinterpret_s16_u16(vld1_u16(x));
+    return {vshr_n_s16(vshl_n_s16(both, 8), 8), vshr_n_s16(both, 8)};
+}
+inline Pairs broadcast_pair(const std::int16_t* x) { return {vld1_dup_s16(x), vld1_dup_s16(x + 1)}; }
+inline I multiply_pairs(Pairs a, Pairs b, I sums) { return vmlal_s16(vmlal_s16(sums, a.even, b.even), a.odd, b.odd); }
+inline F to_floats(I sums) { return vcvtq_f32_s32(sums); }
+// Rounded to nearest even; what 16 bits don't hold is any number.
+inline void store_i16(std::int16_t* out, F x) { vst1_s16(out, vmovn_s32(vcvtnq_s32_f32(x))); }
+
 }  // namespace simd
 }  // namespace
 }  // namespace undiced

@@ -15,6 +15,8 @@ constexpr Kernels table_of(Isa isa, const char* name) {
         .quantize_wide = quantize,
         .kv_write = kv_write,
         .attend = attend,
+        .kv_write_int8 = kv_write_int8,
+        .attend_int8 = attend_int8,
         .attend_finish = attend_finish,
         .rmsnorm = rmsnorm,
         .layernorm = layernorm,
