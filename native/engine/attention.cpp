@@ -47,6 +47,8 @@ int Attention::add(const AttentionShape& shape) {
     most_dim_ = std::max({most_dim_, shape.key_dim, shape.value_dim});
     most_rows_ = std::max(most_rows_, group * block_tokens);
     merge_rows_ = std::max(merge_rows_, group * std::min(block_tokens, kMergeTokens));
+    if (kv_.spec(shape.layer).type == KvType::kInt8)
+        most_codes_ = std::max(most_codes_, group * block_tokens * static_cast<int>(blocks_of(shape.key_dim)));
     layers_.push_back({shape, plan_for(shape)});
     return static_cast<int>(layers_.size()) - 1;
 }
@@ -65,8 +67,8 @@ void Attention::prepare() {
     check_fits(checked_product(checked_product(values + 2 * rows, 2 * sizeof(float)), members), "attention's scratch");
     for (int i = 0; i < members_; ++i)
         scratch_.push_back({std::vector<float>(values), std::vector<float>(values), std::vector<float>(rows),
-                            std::vector<float>(rows), std::vector<std::int32_t>(rows),
-                            std::vector<std::int32_t>(rows)});
+                            std::vector<float>(rows), std::vector<WideBlock>(static_cast<std::size_t>(most_codes_)),
+                            std::vector<std::int32_t>(rows), std::vector<std::int32_t>(rows)});
     const auto batch = static_cast<std::size_t>(limits_.max_batch);
     const int last_page = (limits_.context - 1) / kPage;
     std::size_t blocks = 1;
@@ -213,14 +215,20 @@ void Attention::copy_queries(const AttentionCall& call, const Unit& unit, int gr
 void Attention::attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
                              const Partial& state, Scratch& scratch) const {
     const AttentionShape& shape = layer(call.index).shape;
-    const bool latent = kv_.spec(shape.layer).latent;
-    const int heads = shape.group(), kv_head = latent ? 0 : group;
+    const KvSpec& spec = kv_.spec(shape.layer);
+    const int heads = shape.group(), kv_head = spec.latent ? 0 : group;
     copy_queries(call, unit, group, scratch.q.data());
     AttendArgs args;
     args.q = scratch.q.data();
     args.ldq = args.key_dim = shape.key_dim;
     args.value_dim = shape.value_dim;
     args.rows = heads * unit.tokens;
+    if (spec.type == KvType::kInt8) {
+        args.qx = scratch.codes.data();
+        for (std::int64_t row = 0; row < args.rows; ++row)
+            kernels_.quantize_wide(args.q + row * args.ldq, args.key_dim,
+                                   scratch.codes.data() + row * blocks_of(args.key_dim));
+    }
     args.begin = scratch.begin.data();
     args.end = scratch.end.data();
     args.scale = call.scale;
@@ -238,9 +246,9 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
         }
         const auto keys_of = [&](int at) { return kv_.keys(shape.layer, in.pages_of(unit.sequence)[at], kv_head); };
         args.k = keys_of(page);
-        args.v = latent ? nullptr : args.k + kPage * shape.key_dim;
+        args.v = spec.latent ? nullptr : args.k + key_words(spec.type, shape.key_dim);
         args.next = page + 1 < unit.end_page ? keys_of(page + 1) : nullptr;
-        kernels_.attend(args);
+        spec.type == KvType::kInt8 ? kernels_.attend_int8(args) : kernels_.attend(args);
     }
 }
 

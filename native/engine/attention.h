@@ -93,6 +93,7 @@ class Attention {
     };
     struct Scratch {
         std::vector<float> q, out, max, sum;
+        std::vector<WideBlock> codes;  // of q, where keys are int8
         std::vector<std::int32_t> begin, end;
     };
     // Running softmax of `rows` queries.
@@ -117,7 +118,7 @@ class Attention {
     const KvCache& kv_;
     const Limits limits_;
     const int members_;
-    int most_groups_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1, most_chunks_ = 1;
+    int most_groups_ = 1, most_dim_ = 8, most_rows_ = 1, most_codes_ = 0, merge_rows_ = 1, most_chunks_ = 1;
     std::vector<Layer> layers_;
     std::vector<Plan> plans_;
     std::vector<Scratch> scratch_;

@@ -98,8 +98,8 @@ class PyEngine {
   public:
     PyEngine(const nb::bytes& stream, const std::vector<std::tuple<int, int, int, int>>& buffers,
              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>& slots,
-             const std::vector<std::tuple<int, int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
-             int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
+             const std::vector<std::tuple<int, int, int, int, std::string>>& kv, const std::vector<Floats>& constants,
+             int threads, int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
              int barrier_spin_us, int idle_spin_us, int max_samples, PyEngine* team) {
         EngineSpec spec{};
         if (team != nullptr) spec.team = team->engine_->team();
@@ -108,7 +108,8 @@ class PyEngine {
             spec.buffers.push_back({width, samples != 0, code_bytes, own != 0});
         for (const auto& [rows, columns, format, experts] : slots)
             spec.slots.push_back({rows, columns, format, experts});
-        for (const auto& [heads, dim, window, latent] : kv) spec.kv.push_back({heads, dim, window, latent != 0});
+        for (const auto& [heads, dim, window, latent, type] : kv)
+            spec.kv.push_back({heads, dim, window, latent != 0, parse_kv_type(type)});
         for (const Floats& values : constants)
             spec.constants.emplace_back(values.data(), values.data() + values.size());
         spec.limits = {max_batch, max_samples == 0 ? max_batch : max_samples, max_tokens, context, pages, vocab};
@@ -330,13 +331,14 @@ void bind_engine(nb::module_& m) {
     nb::class_<PyEngine>(m, "Engine", "A program, its weights and a team of threads that runs it.")
         .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int, int>>&,
                       const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>&,
-                      const std::vector<std::tuple<int, int, int, int>>&, const std::vector<Floats>&, int, int, int,
-                      int, int, int, const std::string&, int, int, int, PyEngine*>(),
+                      const std::vector<std::tuple<int, int, int, int, std::string>>&, const std::vector<Floats>&, int,
+                      int, int, int, int, int, const std::string&, int, int, int, PyEngine*>(),
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
              "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0, "team"_a = nb::none(),
              "Check the program and reserve memory; buffers (width, samples, bytes a code or 0, own), slots (rows, "
-             "columns, format, experts), kv (kv_heads, head_dim, window, latent); max_samples: sampled rows in a step, "
+             "columns, format, experts), kv (kv_heads, head_dim, window, latent, type); max_samples: sampled rows in a "
+             "step, "
              "0 for max_batch; team: another engine, whose threads do this one's steps too, never at the same time. "
              "ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slots"_a,

@@ -71,20 +71,20 @@ struct MatmulArgs {
 // infinity and NaN are stored as NaN. A page of latents has one block alone, [32][key_dim]: a token's row is its key,
 // and the first value_dim columns of it are its value.
 //
-// int8: a group of 32 columns of one token is codes in [-127, 127] and an f16 scale, as Q8_0 has them. Codes lie in
-// pairs, which one instruction multiplies and adds; scales of a group's 32 tokens lie together, behind the codes:
-//   K  [key_dim / 2][32][2], then [groups][32]; a group's columns in the places of a WideBlock's (place_of), the first
-//   of
-//      a pair even
-//   V  [16][value_dim][2], pairs of tokens, then [groups][32]
-// Scales are rounded up, so that no code is cut off; beyond +-127 * 65504 values saturate. A group with infinity or NaN
+// int8: codes in [-127, 127], with an f16 scale for 32 columns of a token's key (as Q8_0 has it) and for all of its
+// value, which needs no more. Codes lie in pairs, which one instruction multiplies and adds; scales lie behind them:
+//   K  [key_dim / 2][32][2], then [groups][32]; a group's columns in the places of a WideBlock's (place_of)
+//   V  [16][value_dim][2], pairs of tokens, then [32]
+// Scales are rounded up, so that no code is cut off; beyond +-127 * 65504 values saturate. What has infinity or NaN
 // gets a scale of NaN.
 inline constexpr std::int64_t kPageTokens = 32;
 enum class KvType : std::int32_t { kF16 = 0, kInt8 = 1 };
-// 16-bit words of a block of keys or values with so many columns; int8: a multiple of 2.
-constexpr std::int64_t kv_words(KvType type, std::int64_t columns) {
-    if (type == KvType::kF16) return columns * kPageTokens;
-    return columns / 2 * kPageTokens + (columns + kBlockCols - 1) / kBlockCols * kPageTokens;
+// 16-bit words of a head's block of keys and of values with so many columns.
+constexpr std::int64_t key_words(KvType type, std::int64_t columns) {
+    return kPageTokens * (type == KvType::kF16 ? columns : columns / 2 + (columns + kBlockCols - 1) / kBlockCols);
+}
+constexpr std::int64_t value_words(KvType type, std::int64_t columns) {
+    return kPageTokens * (type == KvType::kF16 ? columns : columns / 2 + 1);
 }
 
 // One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by

@@ -6,6 +6,12 @@
 
 namespace undiced {
 
+KvType parse_kv_type(std::string_view name) {
+    if (name == "f16") return KvType::kF16;
+    if (name == "int8") return KvType::kInt8;
+    throw std::invalid_argument("a KV cache of " + std::string(name) + "; there are f16 and int8");
+}
+
 KvCache::KvCache(const std::vector<KvSpec>& specs, int pages) : specs_(specs) {
     for (std::size_t i = 0; i < specs_.size(); ++i) {
         const KvSpec& s = specs_[i];
@@ -15,11 +21,14 @@ KvCache::KvCache(const std::vector<KvSpec>& specs, int pages) : specs_(specs) {
                                         ": heads must be at least 1, head_dim a multiple of 8, window not negative");
         if (s.latent && s.kv_heads != 1)
             throw std::invalid_argument("KV layer " + std::to_string(i) + ": latents belong to one head");
-        const std::size_t block = (s.latent ? 1 : 2) * static_cast<std::size_t>(s.head_dim) * kPageTokens;
-        places_.push_back({page_values_, block});
-        page_values_ = checked_sum(page_values_, static_cast<std::size_t>(s.kv_heads) * block);
+        if (s.latent && s.type != KvType::kF16)
+            throw std::invalid_argument("KV layer " + std::to_string(i) + ": latents are f16");
+        const auto block =
+            static_cast<std::size_t>(key_words(s.type, s.head_dim) + (s.latent ? 0 : value_words(s.type, s.head_dim)));
+        places_.push_back({page_words_, block});
+        page_words_ = checked_sum(page_words_, static_cast<std::size_t>(s.kv_heads) * block);
     }
-    const std::size_t page_bytes = checked_product(page_values_, sizeof(std::uint16_t));
+    const std::size_t page_bytes = checked_product(page_words_, sizeof(std::uint16_t));
     memory_ = Region(checked_product(page_bytes, static_cast<std::size_t>(pages)), "the KV cache");
 }
 

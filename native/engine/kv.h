@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "kernels.h"
@@ -13,8 +14,12 @@ namespace undiced {
 
 struct KvSpec {
     int kv_heads, head_dim, window;  // window 0: the whole context
-    bool latent;                     // one row a token serves as key and value (kernels.h); a single head
+    bool latent;                     // one row a token serves as key and value (kernels.h); a single head, of f16
+    KvType type = KvType::kF16;
 };
+
+// "f16", "int8"; throws std::invalid_argument for another name.
+KvType parse_kv_type(std::string_view name);
 
 class KvCache {
   public:
@@ -33,22 +38,22 @@ class KvCache {
     // latents it is all that there is.
     std::uint16_t* keys(int layer, int page, int head) const {
         const Place& place = places_[static_cast<std::size_t>(layer)];
-        return reinterpret_cast<std::uint16_t*>(memory_.data()) + static_cast<std::size_t>(page) * page_values_ +
+        return reinterpret_cast<std::uint16_t*>(memory_.data()) + static_cast<std::size_t>(page) * page_words_ +
                place.offset + static_cast<std::size_t>(head) * place.block;
     }
     std::uint16_t* values(int layer, int page, int head) const {
-        return keys(layer, page, head) + static_cast<std::size_t>(spec(layer).head_dim) * kPageTokens;
+        return keys(layer, page, head) + key_words(spec(layer).type, spec(layer).head_dim);
     }
 
   private:
-    // Where a layer lies in a page, and the size of a head's keys and values; both in values.
+    // Where a layer lies in a page, and the size of a head's keys and values; both in words of 16 bits.
     struct Place {
         std::size_t offset, block;
     };
 
     std::vector<KvSpec> specs_;
     std::vector<Place> places_;
-    std::size_t page_values_ = 0;
+    std::size_t page_words_ = 0;
     Region memory_;
 };
 

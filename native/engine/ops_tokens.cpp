@@ -140,10 +140,11 @@ void for_stored(const State& state, int rows, int heads, int member, Body&& body
 void run_kv_store(State& state, const Bound& b, int member) {
     const auto i = b.i.as<instr::KvStore>();
     const Buffer k = state.buffer(i.k, member), v = state.buffer(i.v, member);
+    const bool int8 = state.kv.spec(i.kv_layer).type == KvType::kInt8;
+    const auto write = int8 ? state.kernels.kv_write_int8 : state.kernels.kv_write;
     for_stored(state, state.rows(k), i.kv_heads, member, [&](int t, int head, int page, int slot) {
-        state.kernels.kv_write(k.row(t) + i.k_start + head * i.head_dim, v.row(t) + i.v_start + head * i.head_dim,
-                               i.head_dim, i.head_dim, state.kv.keys(i.kv_layer, page, head),
-                               state.kv.values(i.kv_layer, page, head), slot);
+        write(k.row(t) + i.k_start + head * i.head_dim, v.row(t) + i.v_start + head * i.head_dim, i.head_dim,
+              i.head_dim, state.kv.keys(i.kv_layer, page, head), state.kv.values(i.kv_layer, page, head), slot);
     });
 }
 

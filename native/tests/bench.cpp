@@ -179,16 +179,17 @@ void run_attention(const Options& options, const Limits& limits, KvType type, st
                    std::int64_t context) {
     const Kernels& table = kernels(options.isa);
     const std::int64_t dims = 64, group = 3, kv_heads = 3, rows = queries * group;
-    const std::int64_t pages = (context + kPageTokens - 1) / kPageTokens, words = kv_words(type, dims);
+    const std::int64_t pages = (context + kPageTokens - 1) / kPageTokens, keys = key_words(type, dims),
+                       words = keys + value_words(type, dims);
     Random random(9);
     const std::vector<float> q = random_floats(random, static_cast<std::size_t>(rows * dims), 1.0f);
-    std::vector<std::uint16_t> kv(static_cast<std::size_t>(kv_heads * pages * 2 * words));
+    std::vector<std::uint16_t> kv(static_cast<std::size_t>(kv_heads * pages * words));
     const auto write = type == KvType::kF16 ? table.kv_write : table.kv_write_int8;
     for (std::int64_t page = 0; page < kv_heads * pages; ++page)
         for (std::int64_t slot = 0; slot < kPageTokens; ++slot) {
-            std::uint16_t* at = &kv[static_cast<std::size_t>(page * 2 * words)];
+            std::uint16_t* at = &kv[static_cast<std::size_t>(page * words)];
             const std::vector<float> x = random_floats(random, static_cast<std::size_t>(dims), 1.0f);
-            write(x.data(), x.data(), dims, dims, at, at + words, slot);
+            write(x.data(), x.data(), dims, dims, at, at + keys, slot);
         }
     const std::int64_t blocks = blocks_of(dims);
     std::vector<WideBlock> qx(static_cast<std::size_t>(rows * blocks));
@@ -213,8 +214,8 @@ void run_attention(const Options& options, const Limits& limits, KvType type, st
                     for (std::int64_t r = row; r < row + count; ++r)
                         end[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
                             context - queries + r / group + 1 - page * kPageTokens, 0, kPageTokens));
-                    const std::size_t at = static_cast<std::size_t>((head * pages + page) * 2 * words),
-                                      r = static_cast<std::size_t>(row), w = static_cast<std::size_t>(words);
+                    const std::size_t at = static_cast<std::size_t>((head * pages + page) * words),
+                                      r = static_cast<std::size_t>(row);
                     attend({.q = &q[r * 64],
                             .ldq = dims,
                             .qx = &qx[r * 2],
@@ -222,8 +223,8 @@ void run_attention(const Options& options, const Limits& limits, KvType type, st
                             .key_dim = dims,
                             .value_dim = dims,
                             .k = &kv[at],
-                            .v = &kv[at + w],
-                            .next = page + 1 < pages ? &kv[at + 2 * w] : nullptr,
+                            .v = &kv[at + static_cast<std::size_t>(keys)],
+                            .next = page + 1 < pages ? &kv[at + static_cast<std::size_t>(words)] : nullptr,
                             .begin = &begin[r],
                             .end = &end[r],
                             .scale = 0.125f,
@@ -240,7 +241,7 @@ void run_attention(const Options& options, const Limits& limits, KvType type, st
         "KV\n",
         type == KvType::kF16 ? "f16" : "int8", static_cast<long>(queries), static_cast<long>(context), seconds * 1e6,
         rate / 1e9, 100.0 * rate / limits.float_per_s,
-        static_cast<double>(pages * 2 * kv_heads * words * 2) / seconds / 1e9);
+        static_cast<double>(pages * kv_heads * words * 2) / seconds / 1e9);
 }
 
 void run_rows(const Options& options) {

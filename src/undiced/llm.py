@@ -46,6 +46,7 @@ class LLM:
         threads: cores to use; all by default.
         max_batch: sequences that run together; more wait.
         max_context: positions a sequence may reach.
+        kv_type: how keys and values are kept: f16, or int8 in about half the memory, which changes answers slightly.
         speculate: guess tokens ahead where a text repeats itself. Answers are the same, sooner.
         draft: a smaller model of the same vocabulary that guesses too; where that does not pay it rests.
         progress: called with (bytes, bytes in all) while fetching and while packing weights.
@@ -53,7 +54,7 @@ class LLM:
             `none` is none.
 
     Raises:
-        InvalidRequestError: there is no such format.
+        InvalidRequestError: there is no such format or KV type.
         UndicedError: as `compile_for_host`.
     """
 
@@ -64,6 +65,7 @@ class LLM:
         threads: int | None = None,
         max_batch: int = 8,
         max_context: int | None = None,
+        kv_type: str = "f16",
         speculate: bool = True,
         draft: str | Path | None = None,
         progress: Progress | None = None,
@@ -79,7 +81,12 @@ class LLM:
             from undiced.checkpoint import own_sampling
 
             compiled = compile_for_host(
-                model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
+                model,
+                threads=threads,
+                max_batch=max_batch,
+                max_context=max_context,
+                kv_type=kv_type,
+                progress=progress,
             )
             guessing = _draft_of(draft, compiled, speculate, progress)
             self.config, self.program = compiled.graph.config, compiled.program

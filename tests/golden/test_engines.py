@@ -98,7 +98,7 @@ def test_team_computes_what_the_interpreter_does(case, chunk, threads):
     except UnsupportedError as error:
         assert "multiples of" in str(error)
         return
-    twin = run(InterpreterBackend(program, checkpoint, pages=8, kv_f16=True), program, prompts, chunk, pages(0))
+    twin = run(InterpreterBackend(program, checkpoint, pages=8, kv_rounded=True), program, prompts, chunk, pages(0))
     backend = HostBackend(program, checkpoint, threads=threads, pages=8)
     try:
         found = run(backend, program, prompts, chunk, pages(1))

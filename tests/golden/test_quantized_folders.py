@@ -147,7 +147,7 @@ def test_the_team_computes_what_the_interpreter_does(folders, chunk):
     graph = build(narrow)
     program = compile(graph, host(2), Bounds(len(prompts), min(64, graph.config.context)))
     order = np.random.default_rng(0).permutation(8)
-    twin = run(InterpreterBackend(program, narrow, pages=8, kv_f16=True), program, prompts, chunk, order)
+    twin = run(InterpreterBackend(program, narrow, pages=8, kv_rounded=True), program, prompts, chunk, order)
     backend = HostBackend(program, narrow, threads=2, pages=8)
     try:
         found = run(backend, program, prompts, chunk, order)

@@ -118,41 +118,53 @@ inline simd::F weight_of(simd::F x) {
     return simd::add_exponent(exp_fraction(x, n), shifted);
 }
 
-// Turns one row's raw scores into weights e^(score - largest), 0 where unseen, and updates its maximum and sum.
-// Returns what the row's earlier output must be multiplied with.
-inline float soften(const AttendArgs& args, std::int64_t row, float* scores) {
+// Of slots in vector v: `value` in [begin, end), else `other`.
+inline simd::F within(std::int64_t v, std::int32_t begin, std::int32_t end, simd::F value, simd::F other) {
+    const simd::F slot = lane_numbers(v * simd::kLanes);
+    value = simd::select_less(slot, simd::set(static_cast<float>(begin)), other, value);
+    return simd::select_less(slot, simd::set(static_cast<float>(end)), value, other);
+}
+
+// What a row's earlier output must be multiplied with, and what is mixed with its weights.
+struct Kept {
+    float before, here;
+};
+
+// Turns one row's raw scores into weights e^(score - largest), 0 where unseen, and updates its maximum and sum. Apart:
+// the largest is the page's own, so that the largest weight is 1; else it is the row's, and `here` 1.
+template <bool Apart>
+inline Kept soften(const AttendArgs& args, std::int64_t row, float* scores) {
     const std::int32_t begin = args.begin[row], end = args.end[row];
     const simd::F factor = simd::set(args.scale), unseen = simd::set(-INFINITY);
     if (begin >= end) {
         for (std::int64_t v = 0; v < kScoreVectors; ++v) simd::store(scores + v * simd::kLanes, simd::zero());
-        return 1.0f;
+        return {1.0f, 1.0f};
     }
-    const auto mask = [&](std::int64_t v, simd::F value, simd::F other) {  // value in [begin, end), else other
-        const simd::F slot = lane_numbers(v * simd::kLanes);
-        value = simd::select_less(slot, simd::set(static_cast<float>(begin)), other, value);
-        return simd::select_less(slot, simd::set(static_cast<float>(end)), value, other);
-    };
     const bool whole = begin == 0 && end == kPageTokens;
     simd::F s[kScoreVectors], most = unseen;
     for (std::int64_t v = 0; v < kScoreVectors; ++v) {
         s[v] = simd::mul(simd::load(scores + v * simd::kLanes), factor);
         if (args.softcap > 0.0f)
             s[v] = simd::mul(simd::set(args.softcap), tanh(simd::mul(s[v], simd::set(1.0f / args.softcap))));
-        if (!whole) s[v] = mask(v, s[v], unseen);
+        if (!whole) s[v] = within(v, begin, end, s[v], unseen);
         most = simd::max(s[v], most);
     }
     const float before = args.max[row], here = simd::largest(most), largest = here > before ? here : before;
-    const float keep = before == largest ? 1.0f : simd::first(weight_of(simd::set(before - largest)));
+    const float less = simd::first(weight_of(simd::set(largest == before ? here - largest : before - largest)));
+    Kept kept{largest == before ? 1.0f : less, Apart && largest != here ? less : 1.0f};
+    const simd::F shift = simd::set(Apart ? here : largest);
     simd::F total = simd::zero();
     for (std::int64_t v = 0; v < kScoreVectors; ++v) {
-        simd::F weight = weight_of(simd::sub(s[v], simd::set(largest)));
-        if (!whole) weight = mask(v, weight, simd::zero());
+        simd::F weight = weight_of(simd::sub(s[v], shift));
+        if (!whole) weight = within(v, begin, end, weight, simd::zero());
         simd::store(scores + v * simd::kLanes, weight);
         total = simd::add(total, weight);
     }
-    args.sum[row] = args.sum[row] * keep + simd::sum(total);
+    const float sum = simd::sum(total);
+    args.sum[row] = std::fma(args.sum[row], kept.before, sum * kept.here);
     args.max[row] = largest;
-    return keep;
+    if (Apart) kept.here = std::fma(sum, 0.0f, kept.here);  // NaN where a score was: codes of weights don't hold it
+    return kept;
 }
 
 template <int R, bool Ahead>
@@ -178,7 +190,7 @@ void attend_rows_of(const AttendArgs& args, std::int64_t row) {
         multiply_lanes<R, Ahead>(q, args.ldq, args.k, kPageTokens, kPageTokens, 0, args.key_dim, nullptr, scores,
                                  kPageTokens, ahead);
     }
-    for (int r = 0; r < R; ++r) keep[r] = soften(args, row + r, scores + r * kPageTokens);
+    for (int r = 0; r < R; ++r) keep[r] = soften<false>(args, row + r, scores + r * kPageTokens).before;
     if (latent)
         multiply_lanes<R, false>(scores, kPageTokens, args.k, args.key_dim, args.value_dim, begin, end, keep, out,
                                  args.ldo, 0);
@@ -187,25 +199,31 @@ void attend_rows_of(const AttendArgs& args, std::int64_t row) {
                                  args.ldo, ahead);
 }
 
-// The first rows of a block prefetch the next one.
-template <int R>
-void attend_rows(const AttendArgs& args, std::int64_t row) {
-    row == 0 && args.next != nullptr ? attend_rows_of<R, true>(args, row) : attend_rows_of<R, false>(args, row);
+// Calls body<R>(row) for rows in groups of R, whose sums stay in registers.
+template <class Body>
+inline void by_row_groups(std::int64_t rows, const Body& body) {
+    std::int64_t row = 0;
+    for (std::int64_t left = rows; left > 0; left = rows - row) {
+        const std::int64_t next = left == 4 ? 2 : std::min<std::int64_t>(left, kRowGroup);  // 2 + 2 beats 3 + 1
+        if (kRowGroup == 6 && next == 6)
+            body.template operator()<kRowGroup>(row), row += 6;
+        else if (next >= 3)
+            body.template operator()<3>(row), row += 3;
+        else if (next == 2)
+            body.template operator()<2>(row), row += 2;
+        else
+            body.template operator()<1>(row), row += 1;
+    }
 }
 
+// The first rows of a block prefetch the next one.
 void attend(const AttendArgs& args) {
-    std::int64_t row = 0;
-    for (std::int64_t left = args.rows; left > 0; left = args.rows - row) {
-        const std::int64_t rows = left == 4 ? 2 : std::min<std::int64_t>(left, kRowGroup);  // 2 + 2 beats 3 + 1
-        if (kRowGroup == 6 && rows == 6)
-            attend_rows<kRowGroup>(args, row), row += 6;
-        else if (rows >= 3)
-            attend_rows<3>(args, row), row += 3;
-        else if (rows == 2)
-            attend_rows<2>(args, row), row += 2;
+    by_row_groups(args.rows, [&]<int R>(std::int64_t row) {
+        if (row == 0 && args.next != nullptr)
+            attend_rows_of<R, true>(args, row);
         else
-            attend_rows<1>(args, row), row += 1;
-    }
+            attend_rows_of<R, false>(args, row);
+    });
 }
 
 void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum) {

@@ -62,10 +62,11 @@ namespace {
     return sign != 0 ? -magnitude : magnitude;
 }
 
-// The scale of a group of int8 codes: the least f16 that is not below largest / 127. What is not finite gives NaN.
+// The scale of int8 codes: the least f16 that is not below largest / 127. What is not finite gives NaN.
+inline constexpr std::uint16_t kNotFinite = 0x7e00;
 [[maybe_unused]] inline std::uint16_t code_scale(float largest) {
     const float scale = largest / 127.0f;
-    if (!(scale <= 65504.0f)) return largest - largest == 0.0f ? 0x7bff : 0x7e00;
+    if (!(scale <= 65504.0f)) return largest - largest == 0.0f ? 0x7bff : kNotFinite;
     const std::uint16_t half = float_to_f16(scale);
     return f16_to_float(half) < scale ? static_cast<std::uint16_t>(half + 1) : half;
 }

@@ -141,29 +141,31 @@ std::int64_t value_code(std::int64_t d, std::int64_t slot, std::int64_t value_di
     return (slot / 2 * value_dim + d) * 2 + slot % 2;
 }
 
+// Writes the codes of columns [begin, end) to where `at` says, and returns their scale.
 template <class At>
-void write_codes(const float* x, std::int64_t columns, std::uint16_t* block, std::int64_t slot, const At& at) {
-    auto* codes = reinterpret_cast<std::int8_t*>(block);
-    std::uint16_t* scales = block + columns / 2 * kPageTokens;
-    for (std::int64_t begin = 0; begin < columns; begin += kBlockCols) {
-        const std::int64_t end = std::min(columns, begin + kBlockCols);
-        float largest = 0.0f;
-        for (std::int64_t d = begin; d < end; ++d)
-            largest = std::isfinite(x[d]) ? std::max(largest, std::fabs(x[d])) : INFINITY;
-        const std::uint16_t half = code_scale(largest);
-        scales[begin / kBlockCols * kPageTokens + slot] = half;
-        const float inverse = half == 0 || std::isinf(largest) ? 0.0f : 1.0f / f16_to_float(half);
-        for (std::int64_t d = begin; d < end; ++d) {
-            const float code = std::isinf(largest) ? 0.0f : std::clamp(x[d] * inverse, -127.0f, 127.0f);
-            codes[at(d)] = static_cast<std::int8_t>(std::nearbyint(code));
-        }
+std::uint16_t write_codes(const float* x, std::int64_t begin, std::int64_t end, std::uint16_t* block, const At& at) {
+    float largest = 0.0f;
+    for (std::int64_t d = begin; d < end; ++d)
+        largest = std::isfinite(x[d]) ? std::max(largest, std::fabs(x[d])) : INFINITY;
+    const std::uint16_t scale = code_scale(largest);
+    const bool none = scale == 0 || scale == kNotFinite;
+    const float inverse = none ? 0.0f : 1.0f / f16_to_float(scale);
+    for (std::int64_t d = begin; d < end; ++d) {
+        const float code = none ? 0.0f : std::clamp(x[d] * inverse, -127.0f, 127.0f);
+        reinterpret_cast<std::int8_t*>(block)[at(d)] = static_cast<std::int8_t>(std::nearbyint(code));
     }
+    return scale;
 }
 
 void kv_write_int8(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
                    std::uint16_t* v, std::int64_t slot) {
-    write_codes(key, key_dim, k, slot, [&](std::int64_t d) { return key_code(d, slot); });
-    write_codes(value, value_dim, v, slot, [&](std::int64_t d) { return value_code(d, slot, value_dim); });
+    for (std::int64_t group = 0; group < blocks_of(key_dim); ++group) {
+        const std::int64_t begin = group * kBlockCols, end = std::min(key_dim, begin + kBlockCols);
+        k[(key_dim / 2 + group) * kPageTokens + slot] =
+            write_codes(key, begin, end, k, [&](std::int64_t d) { return key_code(d, slot); });
+    }
+    v[value_dim / 2 * kPageTokens + slot] =
+        write_codes(value, 0, value_dim, v, [&](std::int64_t d) { return value_code(d, slot, value_dim); });
 }
 
 // Number d of a token's value, and of the key that row `row` meets, times the query's.
@@ -183,18 +185,17 @@ struct F16Pages {
 struct Int8Pages {
     const AttendArgs& args;
 
-    float scale(const std::uint16_t* block, std::int64_t columns, std::int64_t slot, std::int64_t d) const {
-        return f16_to_float(block[(columns / 2 + d / kBlockCols) * kPageTokens + slot]);
-    }
     float value(std::int64_t slot, std::int64_t d) const {
         const auto* codes = reinterpret_cast<const std::int8_t*>(args.v);
-        return scale(args.v, args.value_dim, slot, d) * static_cast<float>(codes[value_code(d, slot, args.value_dim)]);
+        return f16_to_float(args.v[args.value_dim / 2 * kPageTokens + slot]) *
+               static_cast<float>(codes[value_code(d, slot, args.value_dim)]);
     }
     float product(std::int64_t row, std::int64_t slot, std::int64_t d) const {
         const WideBlock& q = args.qx[row * blocks_of(args.key_dim) + d / kBlockCols];
         const auto* codes = reinterpret_cast<const std::int8_t*>(args.k);
         const int code = q.code[place_of(static_cast<int>(d % kBlockCols))] * codes[key_code(d, slot)];
-        return q.scale * scale(args.k, args.key_dim, slot, d) * static_cast<float>(code);
+        const float scale = f16_to_float(args.k[(args.key_dim / 2 + d / kBlockCols) * kPageTokens + slot]);
+        return q.scale * scale * static_cast<float>(code);
     }
 };
 

@@ -28,7 +28,7 @@ class ModelFacts:
         chat_template: as its publisher wrote it; None for a base model.
         max_batch: sequences that run together; max_queue: more that may wait.
         threads: of its engine. kv_tokens: positions of all sequences together that there is room for; kv_bytes: that
-            room.
+            room; kv_type: what is kept there, f16 or int8.
         draft: the model that guesses for it, or None; draft_bytes: what its weights take in the file.
     """
 
@@ -42,6 +42,7 @@ class ModelFacts:
     threads: int
     kv_tokens: int
     kv_bytes: int
+    kv_type: str
     draft: str | None = None
     draft_bytes: int = 0
 

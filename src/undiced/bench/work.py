@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from undiced.program import HostProgram
 
-_KV_BYTES = 2  # f16
-
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -81,5 +79,5 @@ def _cached(work: Work, program: HostProgram, step: int) -> float:
     """Bytes of keys and values that a step reads: each position once, as far as the layers look back."""
     seen = work.context + (step + 1) * work.new
     positions = (min(seen, layer.window + work.new - 1) if layer.window else seen for layer in program.kv)
-    each = (2 * layer.kv_heads * layer.head_dim * _KV_BYTES for layer in program.kv)
+    each = (layer.position_bytes for layer in program.kv)
     return work.sequences * float(sum(count * size for count, size in zip(positions, each, strict=True)))

@@ -143,6 +143,7 @@ def _share(card: ModelCard) -> dict[str, str | int | None]:
         "max_queue": facts.max_queue,
         "weight_bytes": facts.weight_bytes,
         "kv_bytes": facts.kv_bytes,
+        "kv_type": facts.kv_type,
         "draft": facts.draft,
     }
 
@@ -153,4 +154,6 @@ def _shape(card: ModelCard) -> str:
     threads, batch = counted(facts.threads, "thread"), counted(facts.max_batch, "sequence")
     memory = megabytes(facts.weight_bytes + facts.draft_bytes + facts.kv_bytes)
     guesses = "" if facts.draft is None else f"; {facts.draft} guesses ahead"
-    return f"{threads}, context {card.context}, {batch} at once, {facts.max_queue} may wait, up to {memory}{guesses}"
+    kept = "" if facts.kv_type == "f16" else f"; {facts.kv_type} KV cache"
+    waiting = f"{facts.max_queue} may wait"
+    return f"{threads}, context {card.context}, {batch} at once, {waiting}, up to {memory}{kept}{guesses}"

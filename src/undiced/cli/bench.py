@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import DEFAULT_MODEL, Json, Model, Threads
+from undiced.cli.options import DEFAULT_MODEL, Json, KvTypeName, Model, Threads
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from undiced.bench.nearness import Nearness
     from undiced.bench.rounds import Measured, Rounds
     from undiced.bench.work import Work
     from undiced.compiled import Compiled, Progress
 
 _BUSY = 0.1  # a tenth of the cores is seen in the figures
 _LEAST_CONTEXT = 64
+_CHARACTERS = 12  # of a text that are enough for a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Found:
     """What is printed.
 
     Attributes:
+        kv_type: of the cache; nearness: of what it makes the engine predict to what f16 does, none for f16 itself.
         left_out: works that need more positions than the model takes. busy_share: of the cores, what other processes
             took meanwhile; None where the system does not tell.
     """
@@ -39,6 +42,8 @@ class Found:
     left_out: tuple[str, ...]
     weight_bytes: int
     busy_share: float | None
+    kv_type: str
+    nearness: tuple[Nearness, ...]
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -52,6 +57,8 @@ class Found:
             "works": [one.as_dict() for one in self.rounds.measured()],
             "left_out": list(self.left_out),
             "busy_share": self.busy_share,
+            "kv_type": self.kv_type,
+            "nearness": [one.as_dict() for one in self.nearness],
         }
 
 
@@ -62,6 +69,7 @@ def engine(
     work: Annotated[
         list[str] | None, typer.Option(help="Measure works whose names hold this word alone; may be repeated.")
     ] = None,
+    kv_type: KvTypeName = "f16",
     isa: Annotated[str | None, typer.Option(help="portable, avx2, avx512 or neon; by default the best.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Draw the roofline to a .svg or .png file.")
@@ -71,18 +79,20 @@ def engine(
     """Measure the engine against this machine's limits: a roofline.
 
     A work's share is of what memory and int8 arithmetic gave in the same round, whichever of them bounds it. Nothing is
-    guessed ahead, and nothing is served: these are bare steps.
+    guessed ahead, and nothing is served: these are bare steps. With another KV cache than f16, what that changes of the
+    predictions over a text is measured too.
     """
     from undiced.cli.pictures import encoded, expect_picture
     from undiced.cli.report import writing
     from undiced.cli.terminal import emit
 
     expect_picture(output)
-    found = _measured(model, threads, rounds, _chosen(work or []), isa or "", quiet=as_json)
+    found = _measured(Asked(model, threads, kv_type, isa or ""), rounds, _chosen(work or []), quiet=as_json)
     if output is not None:
         from undiced.bench.figure import drawn
 
-        canvas = drawn(found.rounds, f"{found.model}, {found.threads} threads, {found.isa}")
+        title = f"{found.model}, {found.threads} threads, {found.isa}, {found.kv_type} KV"
+        canvas = drawn(found.rounds, title)
         with writing(output):
             output.write_bytes(encoded(canvas, output))
     if as_json:
@@ -107,7 +117,17 @@ def _chosen(words: Sequence[str]) -> list[Work]:
     return [each for each in WORKS if not words or any(word.casefold() in each.name for word in words)]
 
 
-def _measured(model: str, threads: int | None, rounds: int, works: list[Work], isa: str, *, quiet: bool) -> Found:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The engine that is measured."""
+
+    model: str
+    threads: int | None
+    kv_type: str
+    isa: str
+
+
+def _measured(asked: Asked, rounds: int, works: list[Work], *, quiet: bool) -> Found:
     from undiced import _native
     from undiced.bench.engine import EngineBench
     from undiced.bench.rounds import Limits, measure
@@ -115,9 +135,11 @@ def _measured(model: str, threads: int | None, rounds: int, works: list[Work], i
     from undiced.cli.terminal import Bar, loading
     from undiced.engine.level import level
 
-    isa = level(isa)
-    with loading(model, quiet=quiet) as bar:
-        compiled, fit = _compiled(model, threads, works, bar)
+    isa = level(asked.isa)
+    with loading(asked.model, quiet=quiet) as bar:
+        compiled, fit = _compiled(asked, works, bar)
+    near = _nearness(compiled, isa, quiet=quiet)
+    with loading(asked.model, quiet=quiet) as bar:
         bench = EngineBench(compiled.program, compiled.checkpoint, fit, bar, isa)
     team, others = compiled.program.cores, Bystanders()
 
@@ -131,17 +153,46 @@ def _measured(model: str, threads: int | None, rounds: int, works: list[Work], i
     finally:
         bench.close()
     left_out = tuple(work.name for work in works if work not in fit)
-    return Found(compiled.checkpoint.name, isa, team, done, left_out, weights, others.share())
+    kind = compiled.program.kv_type
+    return Found(compiled.checkpoint.name, isa, team, done, left_out, weights, others.share(), kind, near)
 
 
-def _compiled(model: str, threads: int | None, works: list[Work], bar: Progress) -> tuple[Compiled, list[Work]]:
+def _nearness(compiled: Compiled, isa: str, *, quiet: bool) -> tuple[Nearness, ...]:
+    """Of the program to the one with an f16 cache, over a text as long as both take."""
+    from undiced.bench.nearness import REACHES, nearness, text
+    from undiced.cli.terminal import Bar
+    from undiced.compiler import compile
+    from undiced.machine.host import host
+    from undiced.program import Bounds
+    from undiced.text import load_tokenizer
+
+    program = compiled.program
+    if program.kv_type == "f16":
+        return ()
+    bounds = Bounds(1, min(max(REACHES), program.bounds.context))
+    plain, own = (compile(compiled.graph, host(program.cores), bounds, kind) for kind in ("f16", program.kv_type))
+    tokenizer = load_tokenizer(compiled.checkpoint)
+    begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
+    tokens = (begin + tokenizer.encode(text()[: _CHARACTERS * bounds.context]))[: bounds.context]
+    with Bar(f"Comparing {program.kv_type} with f16", quiet=quiet) as bar:
+        return tuple(nearness(plain, own, compiled.checkpoint, tokens, bar.share, isa))
+
+
+def _compiled(asked: Asked, works: list[Work], bar: Progress) -> tuple[Compiled, list[Work]]:
     """The model, and the works that its context has room for."""
     from undiced.compiled import compile_for_host
     from undiced.compiler import compile
     from undiced.machine.host import host
     from undiced.program import Bounds
 
-    first = compile_for_host(model, threads=threads, max_batch=1, max_context=_LEAST_CONTEXT, progress=bar)
+    first = compile_for_host(
+        asked.model,
+        threads=asked.threads,
+        max_batch=1,
+        max_context=_LEAST_CONTEXT,
+        kv_type=asked.kv_type,
+        progress=bar,
+    )
     fit = [work for work in works if work.positions <= first.graph.config.context]
     if not fit:
         raise InvalidRequestError(
@@ -149,7 +200,7 @@ def _compiled(model: str, threads: int | None, works: list[Work], bar: Progress)
             remedy="Leave --work out.",
         )
     bounds = Bounds(max(work.sequences for work in fit), max(work.positions for work in fit))
-    return replace(first, program=compile(first.graph, host(threads), bounds)), fit
+    return replace(first, program=compile(first.graph, host(asked.threads), bounds, first.program.kv_type)), fit
 
 
 def _show(found: Found, output: Path | None) -> None:
@@ -157,7 +208,13 @@ def _show(found: Found, output: Path | None) -> None:
     from undiced.cli.terminal import megabytes
 
     typical = found.rounds.typical
-    say(f"{found.model}, {found.threads} threads, {found.isa}, {megabytes(found.weight_bytes)} of weights")
+    weights = megabytes(found.weight_bytes)
+    say(f"{found.model}, {found.threads} threads, {found.isa}, {weights} of weights, {found.kv_type} KV cache")
+    for one in found.nearness:
+        say(
+            f"from f16 KV, before position {one.reach:,}: mean KL {one.mean_kl:.5f} nats, the same likeliest token in "
+            f"{one.top1:.1%} of {one.predictions} predictions"
+        )
     say(
         f"limits: {typical.bytes_per_s / 1e9:.1f} GB/s streaming, {typical.operations_per_s / 1e9:.0f} GOP/s int8; "
         f"medians of {len(found.rounds.limits)} rounds"

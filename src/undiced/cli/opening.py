@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from undiced.cli.options import DEFAULT_MODEL, Draft, MaxContext, Revision, Threads
+from undiced.cli.options import DEFAULT_MODEL, Draft, KvTypeName, MaxContext, Revision, Threads
 from undiced.core.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Opening:
 
     threads: Threads = None
     max_context: MaxContext = None
+    kv_type: KvTypeName = "f16"
     revision: Revision = None
     draft: Draft = None
 
@@ -44,6 +45,7 @@ class Opening:
                     threads=self.threads,
                     max_batch=1,
                     max_context=self.max_context,
+                    kv_type=self.kv_type,
                     draft=self.draft,
                     progress=bar,
                 )

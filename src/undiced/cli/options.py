@@ -35,6 +35,13 @@ Revision = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; all by default.")]
 MaxContext = Annotated[int | None, typer.Option(min=16, help="Most tokens of a prompt and its answer together.")]
+KvTypeName = Annotated[
+    str,
+    typer.Option(
+        "--kv-type",
+        help="How keys and values are kept: f16, or int8 in half the memory, which changes answers slightly.",
+    ),
+]
 Draft = Annotated[
     str | None,
     typer.Option(help="A smaller model of the same vocabulary that guesses tokens ahead.", autocompletion=_known),

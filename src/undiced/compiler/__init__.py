@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from undiced.compiler.host import compile_host
+from undiced.core.kv_type import KvType
 from undiced.machine.host import Host
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ __all__ = ["compile"]
 
 
 @overload
-def compile(graph: Graph, machine: Host, bounds: Bounds) -> HostProgram: ...
+def compile(graph: Graph, machine: Host, bounds: Bounds, kv_type: KvType = "f16") -> HostProgram: ...
 @overload
 def compile(graph: Graph, machine: Wafer, bounds: Bounds) -> WaferProgram: ...
-def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds) -> HostProgram | WaferProgram:
-    """The program that computes `graph` on `machine` within `bounds`.
+def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds, kv_type: KvType = "f16") -> HostProgram | WaferProgram:
+    """The program that computes `graph` on `machine` within `bounds`; on a host with a KV cache of that type.
 
     A wafer program is our mapping for one user's latency on the fewest wafers; `undiced.compiler.wafer` has the rest.
 
@@ -30,7 +31,7 @@ def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds) -> HostProgram 
         UnsupportedError: an operator that a host can't run yet.
     """
     if isinstance(machine, Host):
-        return compile_host(graph, machine, bounds)
+        return compile_host(graph, machine, bounds, kv_type)
     from undiced.compiler.wafer.asked import choices_of, weights_of
     from undiced.compiler.wafer.search import compile_graph
     from undiced.compiler.wafer.task import Options

@@ -10,8 +10,8 @@ import re
 _NAMES = (
     "machine", "wafers", "weights", "sum_bits", "mapping", "context", "capacity", "batch", "lockstep", "region",
     "groups", "stages", "layers", "phase", "prefix", "chunk", "objective", "clock", "code_bytes", "draft", "acceptance",
-    "max_batch", "max_context", "streams", "speed", "system_price", "surround", "years", "power_price", "overhead",
-    "utilization", "defects", "mtbf", "spare_wafers", "replace_hours", "fail", "apart", "samples",
+    "kv_type", "max_batch", "max_context", "streams", "speed", "system_price", "surround", "years", "power_price",
+    "overhead", "utilization", "defects", "mtbf", "spare_wafers", "replace_hours", "fail", "apart", "samples",
 )  # fmt: skip
 _WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
 

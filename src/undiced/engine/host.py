@@ -129,7 +129,7 @@ class HostBackend:
                 encode(program.instrs),
                 [(b.width, int(b.rows == "samples"), _CODE_BYTES[b.kind], int(b.own)) for b in program.buffers],
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
-                [(k.kv_heads, k.head_dim, k.window, int(k.latent)) for k in program.kv],
+                [(k.kv_heads, k.head_dim, k.window, int(k.latent), k.type) for k in program.kv],
                 [np.array(c, dtype=np.float32) for c in program.constants],
                 threads or program.cores,
                 bounds.batch,

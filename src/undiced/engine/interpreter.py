@@ -17,6 +17,7 @@ from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine import meaning
 from undiced.engine.backend import PAGE_TOKENS, Limits, NoToken, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.hidden import hidden_buffer, hidden_width
+from undiced.engine.stored import stored_keys, stored_values
 from undiced.engine.weights import matrix_of, vector_of
 from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum, Route
 from undiced.program.host.field import NONE
@@ -58,7 +59,7 @@ class InterpreterBackend:
         checkpoint: source of the weights.
         pages: KV pages in the pool.
         max_tokens: tokens in a step at most.
-        kv_f16: round keys and values to f16, as the native team's cache does; else they stay float32.
+        kv_rounded: keep of keys and values what the native team's cache does; else they stay float32.
 
     Raises:
         CompileError: the program breaks a rule of the instruction table.
@@ -72,7 +73,7 @@ class InterpreterBackend:
         *,
         pages: int = 256,
         max_tokens: int = 256,
-        kv_f16: bool = False,
+        kv_rounded: bool = False,
     ) -> None:
         verify(program)
         self.program = program
@@ -96,7 +97,7 @@ class InterpreterBackend:
             np.zeros(0 if k.latent else x.shape, np.float32) for k, x in zip(program.kv, self._keys, strict=True)
         ]
         self._done = 0
-        self._kv_type = np.float16 if kv_f16 else np.float32
+        self._kv_rounded = kv_rounded
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Accepted for the protocol's sake; sampling here is greedy."""
@@ -266,8 +267,10 @@ def _rope(m: InterpreterBackend, i: Rope, batch: StepInput) -> None:
 
 
 def _kv_store(m: InterpreterBackend, i: KvStore, batch: StepInput) -> None:
-    shape = (-1, i.kv_heads, i.head_dim)
-    k, v = (x.astype(m._kv_type).reshape(shape) for x in m._read(i))
+    k, v = (x.reshape(-1, i.kv_heads, i.head_dim) for x in m._read(i))
+    if m._kv_rounded:
+        kind = m.program.kv[i.kv_layer].type
+        k, v = stored_keys(k, kind), stored_values(v, kind)
     for t, home, offset in _homes(batch):
         m._keys[i.kv_layer][home, offset], m._values[i.kv_layer][home, offset] = k[t], v[t]
 
@@ -309,7 +312,7 @@ def _head_matmul(m: InterpreterBackend, i: HeadMatmul, batch: StepInput) -> None
 def _latent_store(m: InterpreterBackend, i: LatentStore, batch: StepInput) -> None:
     (rows,) = m._read(i)
     for t, home, offset in _homes(batch):
-        m._keys[i.kv_layer][home, offset] = rows[t].astype(m._kv_type)
+        m._keys[i.kv_layer][home, offset] = stored_keys(rows[t], "f16") if m._kv_rounded else rows[t]
 
 
 def _latent_attention(m: InterpreterBackend, i: LatentAttention, batch: StepInput) -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from undiced.program import HostProgram
 
 _KV_SHARE = 0.25  # of main memory, at most, for the pages of all engines; they are touched only once used
-_KV_BYTES = 2  # f16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class _Need:
 
 def pool_bytes(program: HostProgram, pages: int) -> int:
     """Bytes of so many pages over all layers."""
-    return pages * sum(k.numbers * _KV_BYTES * PAGE_TOKENS for k in program.kv)
+    return pages * sum(k.position_bytes * PAGE_TOKENS for k in program.kv)
 
 
 def pools(programs: Sequence[HostProgram], drafts: Sequence[HostProgram | None] = ()) -> list[int]:

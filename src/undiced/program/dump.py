@@ -41,7 +41,7 @@ def _head(program: HostProgram | WaferProgram) -> Iterator[str]:
 def _host(program: HostProgram) -> Iterator[str]:
     yield f"cores {program.cores}"
     for i, layer in enumerate(program.kv):
-        yield f"kv {i} kv_heads={layer.kv_heads} head_dim={layer.head_dim} window={layer.window}"
+        yield f"kv {i} {layer.type} kv_heads={layer.kv_heads} head_dim={layer.head_dim} window={layer.window}"
     for i, buffer in enumerate(program.buffers):
         yield f"buffer {i} {buffer.name} {buffer.rows} x {buffer.width} {buffer.kind}{' own' * buffer.own}"
     yield from (_slot(i, slot) for i, slot in enumerate(program.slots))

@@ -9,9 +9,10 @@ import pytest
 
 from undiced.bench.rounds import Limits, Rounds, measure
 from undiced.bench.work import WORKS, Work, least
+from undiced.program import KvLayer
 
 FACTS = {"layer_matmul_macs_per_token": 1e6, "matmul_macs_per_token": 1.5e6, "matmul_bytes_per_token": 2e6}
-KV = (SimpleNamespace(kv_heads=2, head_dim=8, window=0), SimpleNamespace(kv_heads=2, head_dim=8, window=100))
+KV = (KvLayer(2, 8), KvLayer(2, 8, window=100))
 PROGRAM = SimpleNamespace(fact=FACTS.__getitem__, kv=KV)
 POSITION = 2 * 2 * 8 * 2  # bytes of one position in one layer
 

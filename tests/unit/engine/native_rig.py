@@ -78,6 +78,7 @@ class Rig:
     buffers: list[tuple[int, ...]]  # width, samples, bytes a code or 0 and, unless it is 0, own
     weights: list[F32]
     kv: list[tuple[int, ...]] = field(default_factory=list)  # heads, columns, window and, unless it is 0, latent
+    kv_type: str = "f16"
     constants: list[F32] = field(default_factory=list)
     slots: list[tuple[int, int, str, int]] | None = None
     threads: int = 2
@@ -92,7 +93,7 @@ class Rig:
         slots = self.slots or [vector(w) if w.ndim == 1 else matrix(w) for w in self.weights]
         self.engine = _native.Engine(
             encode(self.stream), [(*b, 0)[:4] for b in self.buffers], slots,
-            [(*k, 0)[:4] for k in self.kv], self.constants, self.threads,
+            [(*(*k, 0)[:4], self.kv_type) for k in self.kv], self.constants, self.threads,
             self.batch, self.tokens, self.context, self.pages, self.vocab, self.isa,
         )  # fmt: skip
         for index, (slot, values) in enumerate(zip(slots, self.weights, strict=False)):

@@ -13,6 +13,7 @@ from support import tiny_models
 from undiced.checkpoint import open_checkpoint
 from undiced.compiler import compile
 from undiced.core.errors import UnsupportedError
+from undiced.core.kv_type import KV_TYPES, KvType
 from undiced.engine.backend import StepOutput
 from undiced.engine.host import HostBackend
 from undiced.machine.host import host
@@ -39,9 +40,16 @@ class Timed(HostBackend):
         return out
 
 
-def opened(folder: Path, *, team: HostBackend | None = None, pages: int = 24, context: int = 128) -> Timed:
+def opened(
+    folder: Path,
+    *,
+    team: HostBackend | None = None,
+    pages: int = 24,
+    context: int = 128,
+    kv_type: KvType = "f16",
+) -> Timed:
     checkpoint = open_checkpoint(folder)
-    program = compile(build(checkpoint), host(2), Bounds(4, context))
+    program = compile(build(checkpoint), host(2), Bounds(4, context), kv_type)
     backend = Timed(program, checkpoint, pages=pages, max_tokens=32, team=team)
     backend.share = 1.0 if team is None else 0.1
     return backend
@@ -64,11 +72,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
 
 
 def answers(
-    target: Path, requests: list[Request], draft: Path | None = None, pages: int = 24
+    target: Path, requests: list[Request], draft: Path | None = None, pages: int = 24, kv_type: KvType = "f16"
 ) -> tuple[dict[str, Delta], EngineLoop]:
     """Each answer as one delta."""
-    backend = opened(target, pages=pages)
-    guesser = None if draft is None else opened(draft, team=backend, pages=pages)
+    backend = opened(target, pages=pages, kv_type=kv_type)
+    guesser = None if draft is None else opened(draft, team=backend, pages=pages, kv_type=kv_type)
     scheduler = Scheduler(
         backend.limits, Policy(speculate=draft is not None), None if guesser is None else guesser.limits
     )
@@ -126,10 +134,11 @@ def test_the_same_model_is_always_right_and_another_one_less_often(folders: dict
     assert shares[2] < 0.3
 
 
-def test_few_pages_and_prompts_that_begin_alike_change_nothing(folders: dict[float, Path]) -> None:
+@pytest.mark.parametrize("kv_type", KV_TYPES)
+def test_few_pages_and_prompts_that_begin_alike_change_nothing(folders: dict[float, Path], kv_type: KvType) -> None:
     requests = [replace(request, ignore_eos=True, stop_token_ids=(), max_tokens=60) for request in asked()]
-    plain, _ = answers(folders[0.0], requests, pages=7)
-    found, loop = answers(folders[0.0], requests, folders[0.0], pages=7)
+    plain, _ = answers(folders[0.0], requests, pages=7, kv_type=kv_type)
+    found, loop = answers(folders[0.0], requests, folders[0.0], pages=7, kv_type=kv_type)
     assert found == plain
     stats = loop.stats()
     assert stats.preemptions > 0 and stats.modeled_tokens == stats.modeled_accepted > 0

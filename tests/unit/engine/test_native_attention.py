@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,9 @@ from native_rig import F32, THREADS, Rig, Seq, barriers, embed
 from numpy.testing import assert_allclose, assert_array_equal
 
 from undiced import _native
+from undiced.core.kv_type import KvType
 from undiced.engine import meaning
+from undiced.engine.stored import stored_keys, stored_values
 from undiced.program.host.instruction import Attention, KvStore
 
 PAGE = _native.PAGE_TOKENS
@@ -26,6 +28,7 @@ class Shape:
     chunk: int = 0
     softcap: float = 0.0
     sinks: bool = False
+    kv_type: KvType = "f16"
 
     @property
     def q(self) -> int:
@@ -60,17 +63,18 @@ class Cache:
         self.rig = Rig(
             stream, [(q + 2 * kv, 0, 0), (q, 0, 0)], [self.table, self.sinks] if shape.sinks else [self.table],
             kv=[(shape.kv_heads, shape.head_dim, shape.window or shape.chunk)], threads=threads, batch=4, tokens=256,
-            pages=pages,
+            pages=pages, kv_type=shape.kv_type,
         )  # fmt: skip
 
     def expected(self, tokens: range, position: int) -> F32:
-        """Attention of tokens[position:] in the context of all of `tokens`; keys and values rounded as f16."""
+        """Attention of tokens[position:] in the context of all of `tokens`; keys and values as the cache keeps them."""
         s, rows = self.shape, self.table[list(tokens)]
         q = rows[position:, : s.q].reshape(-1, s.heads, s.head_dim)
-        kv = rows[:, s.q :].astype(np.float16).astype(np.float32).reshape(len(rows), 2, s.kv_heads, s.head_dim)
+        kv = rows[:, s.q :].reshape(len(rows), 2, s.kv_heads, s.head_dim)
+        keys, values = stored_keys(kv[:, 0], s.kv_type), stored_values(kv[:, 1], s.kv_type)
         at = np.arange(position, len(rows), dtype=np.int32)
         sinks = self.sinks if s.sinks else None
-        return meaning.attention(q, kv[:, 0], kv[:, 1], at, s.window, (self.scale, s.softcap), sinks, s.chunk)
+        return meaning.attention(q, keys, values, at, s.window, (self.scale, s.softcap), sinks, s.chunk)
 
 
 def pages_for(count: int, seed: int, most: int = PAGES) -> list[int]:
@@ -88,6 +92,10 @@ SHAPES = {
     "softcap": Shape(softcap=2.0),
     "sinks": Shape(sinks=True),
     "all": Shape(window=50, softcap=3.0, sinks=True),
+    "int8": Shape(kv_type="int8"),
+    "int8, many heads": Shape(heads=14, kv_heads=2, head_dim=40, kv_type="int8"),
+    "int8, chunk": Shape(chunk=20, kv_type="int8"),
+    "int8, all": Shape(window=50, softcap=3.0, sinks=True, kv_type="int8"),
 }
 
 
@@ -105,7 +113,7 @@ def test_prompt_in_chunks_then_one_by_one(name: str, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("name", ["grouped", "chunk", "all"])
+@pytest.mark.parametrize("name", ["grouped", "chunk", "all", "int8", "int8, all"])
 def test_ragged_batch_of_prompts_and_decodes(name: str, threads: int) -> None:
     cache = Cache(SHAPES[name], threads)
     order = pages_for(40, seed=2)
@@ -119,7 +127,7 @@ def test_ragged_batch_of_prompts_and_decodes(name: str, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("name", ["grouped", "sinks", "window over pages", "chunk of pages"])
+@pytest.mark.parametrize("name", ["grouped", "sinks", "window over pages", "chunk of pages", "int8", "int8, all"])
 def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> None:
     cache = Cache(SHAPES[name], threads)
     pages = pages_for(22, seed=5)
@@ -135,7 +143,7 @@ def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> N
 @pytest.mark.parametrize("begin", [250, 255, 505, 2044, 2048, 3066, 4088])
 @pytest.mark.parametrize("shape", [
     Shape(), Shape(heads=20, kv_heads=1), Shape(window=300), Shape(window=700, sinks=True), Shape(chunk=512),
-    Shape(chunk=2047),
+    Shape(chunk=2047), Shape(kv_type="int8"), Shape(window=700, sinks=True, kv_type="int8"),
 ])  # fmt: skip
 def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: int, threads: int) -> None:
     """Wherever the cuts between chunks of pages lie, also between the draft's rows."""
@@ -151,9 +159,10 @@ def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: in
         assert_array_equal(cache.rig.buffer(1)[0], together[row])
 
 
-def test_results_do_not_depend_on_the_batch_or_the_team() -> None:
+@pytest.mark.parametrize("name", ["grouped", "int8"])
+def test_results_do_not_depend_on_the_batch_or_the_team(name: str) -> None:
     def decode(threads: int, crowd: bool) -> F32:
-        cache = Cache(SHAPES["grouped"], threads)
+        cache = Cache(SHAPES[name], threads)
         cache.rig.step([Seq(range(200), 0, range(20))])
         cache.rig.step([Seq(range(200, 400), 200, range(20))])
         others = [Seq(range(30), 0, (30,)), Seq([9], 0, (31,))] if crowd else []
@@ -165,8 +174,9 @@ def test_results_do_not_depend_on_the_batch_or_the_team() -> None:
         assert_array_equal(decode(threads, crowd=True), alone)
 
 
-def test_sequences_share_the_pages_of_a_common_prefix() -> None:
-    cache = Cache(SHAPES["grouped"])
+@pytest.mark.parametrize("name", ["grouped", "int8"])
+def test_sequences_share_the_pages_of_a_common_prefix(name: str) -> None:
+    cache = Cache(SHAPES[name])
     cache.rig.step([Seq(range(64), 0, (7, 3))])
     cache.rig.step([Seq([64], 64, (7, 3, 11)), Seq([90], 64, (7, 3, 12))])
     kept = cache.rig.buffer(1)
@@ -174,10 +184,40 @@ def test_sequences_share_the_pages_of_a_common_prefix() -> None:
     assert not np.allclose(kept[0], kept[1], atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["window", "chunk"])
+@pytest.mark.parametrize("name", ["window", "chunk", "int8, chunk"])
 def test_limited_layers_never_look_at_pages_left_behind(name: str) -> None:
     cache = Cache(SHAPES[name])
     pages = list(range(8))
     cache.rig.step([Seq(range(200), 0, pages)])
     cache.rig.step([Seq([200], 200, [-1] * 5 + pages[5:])])
     assert_allclose(cache.rig.buffer(1), cache.expected(range(201), 200), rtol=2e-3, atol=2e-4)
+
+
+def test_int8_takes_about_half_the_memory_and_is_near_to_f16() -> None:
+    shape = Shape(head_dim=64)
+    wide, narrow = Cache(shape, pages=2048), Cache(replace(shape, kv_type="int8"), pages=2048)
+    ratio = narrow.rig.engine.memory()["kv"] / wide.rig.engine.memory()["kv"]
+    assert ratio == pytest.approx((64 + 4 + 64 + 2) / 256, abs=0.05)  # whole huge pages
+    for cache in (wide, narrow):
+        cache.rig.step([Seq(range(200), 0, range(10))])
+    assert_allclose(narrow.rig.buffer(1), wide.rig.buffer(1), rtol=0, atol=0.02)
+
+
+def test_a_guess_that_was_wrong_is_written_over() -> None:
+    """In the middle of a page, between tokens that are kept."""
+    cache, twin = Cache(SHAPES["int8"]), Cache(SHAPES["int8"])
+    cache.rig.step([Seq(range(37), 0, (5, 2))])
+    cache.rig.step([Seq([300, 301, 302], 37, (5, 2))])
+    twin.rig.step([Seq(range(37), 0, (5, 2))])
+    for one in (cache, twin):
+        one.rig.step([Seq([37, 38], 37, (5, 2))])
+    assert_array_equal(cache.rig.buffer(1), twin.rig.buffer(1))
+
+
+def test_unknown_types_and_latents_in_int8_are_refused() -> None:
+    for kv, kv_type, words in (
+        ((1, 8, 0), "int4", "there are f16 and int8"),
+        ((1, 8, 0, 1), "int8", "latents are f16"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Rig((), [(8, 0, 0)], [], slots=[], kv=[kv], kv_type=kv_type)

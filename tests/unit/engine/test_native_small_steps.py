@@ -21,10 +21,11 @@ from undiced.program.host.instr import SMALL_STEP_TOKENS
 PROMPTS = [[5, 9, 2, 39, 17, 3, 8, 30, 11, 6, 21, 33] * 3, [7, 1, 34, 12, 9] * 5, [3, 2, 1] * 6]
 
 
-@pytest.fixture(params=["llama", "gemma3", "gpt2", "llama4-wide", "deepseek-v2-lite", "deepseek-v3-wide"])
+@pytest.fixture(params=["llama", "gemma3", "gpt2", "llama4-wide", "deepseek-v2-lite", "deepseek-v3-wide", "int8"])
 def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[HostProgram, Checkpoint]]:
-    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case(request.param), tmp_path / "model"))
-    yield compile(build(checkpoint), host(2), Bounds(len(PROMPTS), 48)), checkpoint
+    name, kv_type = ("llama", "int8") if request.param == "int8" else (request.param, "f16")
+    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case(name), tmp_path / "model"))
+    yield compile(build(checkpoint), host(2), Bounds(len(PROMPTS), 48), kv_type), checkpoint
     checkpoint.close()
 
 

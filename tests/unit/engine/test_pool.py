@@ -33,6 +33,7 @@ def test_a_page_holds_keys_and_values_of_all_layers() -> None:
     assert pool_bytes(Program(), 3) == 3 * 1024
     assert pool_bytes(Program(kv=(KvLayer(1, 8), KvLayer(2, 16))), 1) == 1024 + 4096
     assert pool_bytes(Program(kv=(KvLayer(1, 8, latent=True),)), 1) == 512
+    assert pool_bytes(Program(kv=(KvLayer(2, 40, type="int8"),)), 1) == 32 * 2 * (40 + 2 * 2 + 40 + 2)
 
 
 def test_where_there_is_room_each_gets_all_it_could_use(memory) -> None:

@@ -92,7 +92,7 @@ def test_the_program_interpreter_says_the_same(make: Callable[..., EngineLoop], 
     program = compile(build(checkpoint), host(2), Bounds(4, 64))
     _, scores = run(EngineLoop(InterpreterBackend(program, checkpoint, pages=8)), [ask("a")])
     assert_same(scores["a"], reference(checkpoint, PROMPT, 3))
-    _, rounded = run(EngineLoop(InterpreterBackend(program, checkpoint, pages=8, kv_f16=True)), [ask("a")])
+    _, rounded = run(EngineLoop(InterpreterBackend(program, checkpoint, pages=8, kv_rounded=True)), [ask("a")])
     _, host_scores = run(make(), [ask("a")])
     assert_same(host_scores["a"], rounded["a"], 10 * CLOSE)
 

@@ -7,6 +7,7 @@ from support import tiny_models
 
 from undiced.checkpoint import open_checkpoint
 from undiced.compiler import compile
+from undiced.core.kv_type import KV_TYPES
 from undiced.engine.host import HostBackend
 from undiced.machine.host import host
 from undiced.model import build
@@ -29,11 +30,11 @@ REQUESTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> HostBackend:
+@pytest.fixture(scope="module", params=KV_TYPES)
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HostBackend:
     folder = tiny_models.make_folder(tiny_models.load_case("llama"), tmp_path_factory.mktemp("models") / "llama")
     checkpoint = open_checkpoint(folder)
-    return HostBackend(compile(build(checkpoint), host(2), Bounds(4, 64)), checkpoint)
+    return HostBackend(compile(build(checkpoint), host(2), Bounds(4, 64), request.param), checkpoint)
 
 
 def told(backend: HostBackend, ahead_s: float) -> tuple[Told, int]:

@@ -13,7 +13,7 @@ import typer
 
 from undiced.cli.config_file import tables_of
 from undiced.cli.given import stronger_than_file
-from undiced.cli.options import Draft, MaxContext, Revision
+from undiced.cli.options import Draft, KvTypeName, MaxContext, Revision
 from undiced.core.errors import InvalidRequestError
 from undiced.core.quote import quoted
 
@@ -29,6 +29,7 @@ class ModelOptions:
     ] = None
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Sequences that run together.")] = 32
     max_context: MaxContext = None
+    kv_type: KvTypeName = "f16"
     revision: Revision = None
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 429.")] = 256
     speculate: Annotated[

@@ -99,6 +99,7 @@ def _compiled(ref: str, options: ModelOptions, threads: int, progress: Progress)
         threads=options.threads or threads,
         max_batch=options.max_batch,
         max_context=options.max_context,
+        kv_type=options.kv_type,
         progress=progress,
     )
 
@@ -235,6 +236,7 @@ def _facts(served: Served, limits: Limits, chat: ChatEncoder | None) -> ModelFac
         threads=served.spec.options.threads,
         kv_tokens=limits.pages * limits.page_tokens,
         kv_bytes=sum(pool_bytes(each.program, limits.pages) for each in (compiled, served.draft) if each is not None),
+        kv_type=compiled.program.kv_type,
         draft=None if served.draft is None else served.draft.checkpoint.name,
         draft_bytes=0 if served.draft is None else served.draft.graph.weight_bytes,
     )

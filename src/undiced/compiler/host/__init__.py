@@ -14,6 +14,7 @@ from undiced.compiler.host.place import finish, partition, place
 from undiced.compiler.host.route import route
 from undiced.compiler.host.shard import shard
 from undiced.core.errors import CompileError
+from undiced.core.kv_type import KvType
 from undiced.machine.host import Host
 from undiced.model import Graph
 from undiced.program import Bounds, HostProgram
@@ -27,26 +28,30 @@ Pass = Callable[[Draft], None]
 PASSES: tuple[Pass, ...] = (partition, shard, place, plan_memory, route)
 
 
-def compile_host(graph: Graph, machine: Host, bounds: Bounds) -> HostProgram:
-    """The program that the thread team runs.
+def compile_host(graph: Graph, machine: Host, bounds: Bounds, kv_type: KvType = "f16") -> HostProgram:
+    """The program that the thread team runs, with a KV cache of that type.
 
     Raises:
-        UnsupportedError: the graph has an operator that the host can't run yet.
+        UnsupportedError: the graph has an operator that the host can't run yet, or can't run with that cache.
         CompileError: bounds beyond the model's context, or a graph that breaks a rule.
     """
     graph.verify()
     try:
-        return finish(_drafted(graph, machine, bounds))
+        return finish(_drafted(graph, machine, bounds, kv_type))
     except Exception:
-        _drafted(graph, machine, bounds, _verify)
+        _drafted(graph, machine, bounds, kv_type, _verify)
         raise
 
 
 def _drafted(
-    graph: Graph, machine: Host, bounds: Bounds, after: Callable[[Draft, Pass], None] = lambda draft, step: None
+    graph: Graph,
+    machine: Host,
+    bounds: Bounds,
+    kv_type: KvType,
+    after: Callable[[Draft, Pass], None] = lambda draft, step: None,
 ) -> Draft:
     """What the passes make. after: is called behind each of them."""
-    draft = Draft(graph, machine, bounds)
+    draft = Draft(graph, machine, bounds, kv_type)
     for step in PASSES:
         step(draft)
         after(draft, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from undiced.core.kv_type import KvType
 from undiced.machine.host import Host
 from undiced.model import Graph, Node
 from undiced.program import Bounds, Buffer, KvLayer
@@ -30,12 +31,14 @@ class Draft:
         virtual: virtual buffers, indexed by Spot.buffer; memory planning maps them to `buffers`.
         buffers: real ones; none until memory is planned.
         instrs: over virtual buffers until memory is planned.
+        kv_type: of what every layer's cache keeps.
         quantized: f32 virtual buffer -> its int8 twin while that is up to date.
     """
 
     graph: Graph
     machine: Host
     bounds: Bounds
+    kv_type: KvType = "f16"
     spots: dict[str, Spot] = field(default_factory=dict)
     virtual: list[Buffer] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)

@@ -12,6 +12,7 @@ from undiced.compiler.host.draft import Draft, Spot
 from undiced.compiler.host.rules import ELSEWHERE, HEAD_GRANULE, emit, place, quantized, weight
 from undiced.core.errors import UnsupportedError
 from undiced.core.formats import FORMATS
+from undiced.core.option import option
 from undiced.model import Node
 from undiced.program import KvLayer
 from undiced.program.host.instr import SHARD_GRANULE
@@ -22,6 +23,7 @@ def mla_attention(draft: Draft, node: Node) -> None:
     """The latent joins the cache, queries pass to its columns, and what is mixed of latents passes to values."""
     heads, nope, rope, v_dim, rank = (node.integer(x) for x in ("heads", "nope_dim", "rope_dim", "v_dim", "kv_rank"))
     _check(rank, rope, v_dim)
+    _check_type(draft, rank + rope)
     q, latent, _ = (draft.spots[name] for name in node.ins)
     index = len(draft.kv)
     draft.kv[node.integer("layer")] = KvLayer(1, rank + rope, latent=True)
@@ -56,6 +58,15 @@ def _check(rank: int, rope: int, v_dim: int) -> None:
                 f"The host engine needs {what} whose columns are multiples of {granule}, not {size}.",
                 remedy=ELSEWHERE,
             )
+
+
+def _check_type(draft: Draft, columns: int) -> None:
+    if draft.kv_type != "f16":
+        raise UnsupportedError(
+            f"{draft.graph.config.name} caches latents, {columns} numbers of a position for all heads, and the host "
+            f"engine keeps those in f16 alone, not in {draft.kv_type}.",
+            remedy=f"Use {option('kv_type', 'f16')}, which is the default.",
+        )
 
 
 def _by_heads(draft: Draft, node: Node, index: int, source: Spot, target: Spot, stride: int) -> None:

@@ -262,7 +262,8 @@ def _attention(draft: Draft, node: Node) -> None:
     q, k, v = (draft.spots[name] for name in node.ins)
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
     index = len(draft.kv)
-    draft.kv[layer] = KvLayer(kv_heads, head_dim, node.integer("window") or node.integer("chunk"))
+    reach = node.integer("window") or node.integer("chunk")
+    draft.kv[layer] = KvLayer(kv_heads, head_dim, reach, type=draft.kv_type)
     store = KvStore(
         k=k.buffer,
         v=v.buffer,

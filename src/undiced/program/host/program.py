@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from undiced.core.kv_type import KvType, head_bytes
 from undiced.core.manifest import WeightSlot
 from undiced.program.artifact import Artifact
 from undiced.program.host.instruction import Instruction
@@ -43,17 +44,19 @@ class KvLayer:
         head_dim: columns of a key and of a value.
         window: positions that a query looks back at most, itself included; 0 = whole context.
         latent: one row of `head_dim` columns a position is key and value, whose first columns the values are.
+        type: of what is kept; of latents f16.
     """
 
     kv_heads: int
     head_dim: int
     window: int = 0
     latent: bool = False
+    type: KvType = "f16"
 
     @property
-    def numbers(self) -> int:
+    def position_bytes(self) -> int:
         """What a position takes."""
-        return self.kv_heads * self.head_dim * (1 if self.latent else 2)
+        return self.kv_heads * head_bytes(self.type, self.head_dim) // (2 if self.latent else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,11 @@ class HostProgram(Artifact):
     kv: tuple[KvLayer, ...]
     constants: tuple[tuple[float, ...], ...] = ()
     instrs: tuple[Instruction, ...]
+
+    @property
+    def kv_type(self) -> KvType:
+        """Of what all layers keep."""
+        return self.kv[0].type if self.kv else "f16"
 
     @property
     def operands(self) -> Operands:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
+from undiced.core.kv_type import KV_TYPES
 from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum
 from undiced.program.host.field import NONE, Kind
 from undiced.program.host.instr import SHARD_GRANULE, Instr, Shape
@@ -68,6 +69,8 @@ def _program_faults(program: HostProgram) -> Iterator[str]:
     for i, layer in enumerate(program.kv):
         if not (1 <= layer.kv_heads <= _MOST and 1 <= layer.head_dim <= _MOST and 0 <= layer.window <= _MOST):
             yield f"KV layer {i} is {layer}"
+        if layer.type not in (KV_TYPES[:1] if layer.latent else KV_TYPES):
+            yield f"KV layer {i} is {layer}, of an impossible type"
     if not all(abs(x) <= _MOST_FLOAT for vector in program.constants for x in vector):
         yield "A constant of the program is out of range"
     if not all(math.isfinite(value) for _, value in program.facts):
