@@ -46,7 +46,7 @@ def _tell(
         for window, wanted in zip(windows, expected, strict=True):
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "logits"
-                rows = worker.logits(window.tolist(), quality.COMPARED_FROM, file)
+                rows = worker.logits(window.tolist(), quality.WINDOW - quality.COMPARED, file)
                 logits = np.fromfile(file, np.float32).reshape(rows, -1)[:, : wanted.shape[1]]
             for row, got in zip(wanted, log_softmax(logits), strict=True):
                 tally.add(row, got)

@@ -1,10 +1,11 @@
 """Quality of the quantized engine: its next-token distributions and llama.cpp's against the dequantized float model.
 
-    python benchmarks/quality.py [--model smollm2-135m] [--windows 13] [--no-peer]
+    python benchmarks/quality.py [--model smollm2-135m] [--windows 13] [--no-peer] [--kv-type int8] [--window 4096]
 
-Text is teacher-forced in windows of 512 tokens; the second half of each window is compared (255 predictions). The float
-reference is the numpy interpreter of the same program with dequantized weights and unquantized activations. All sides
-get the same token ids. Ends in one JSON line.
+Text is teacher-forced in windows of 512 tokens; the last 255 predictions of each window are compared. The float
+reference is the numpy interpreter of the same program with dequantized weights, unquantized activations, and keys and
+values in float. All sides get the same token ids. --kv-type int8 adds the engine with that KV cache. Ends in one JSON
+line.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.compiler import compile
+from undiced.core.kv_type import KV_TYPES, KvType
 from undiced.engine.backend import Backend, StepInput
 from undiced.engine.host import HostBackend
 from undiced.engine.interpreter import InterpreterBackend
@@ -33,7 +35,7 @@ from undiced.program import Bounds, HostProgram
 from undiced.program.host.instruction import Sample
 from undiced.text import Tokenizer, load_tokenizer
 
-WINDOW, COMPARED_FROM = 512, 256  # positions COMPARED_FROM .. WINDOW - 2 predict a token that the text has
+WINDOW, COMPARED = 512, 256  # the last COMPARED positions of a window but one predict a token that the text has
 CLEAR_MARGIN = 0.1  # nats between the reference's two likeliest tokens
 GATES = {"mean_kl": 0.005, "p99_kl": 0.03, "top1_clear": 0.98, "top1": 0.955}
 F32 = NDArray[np.float32]
@@ -48,9 +50,9 @@ def text() -> str:
     return prose[:40_000] + Path(json.decoder.__file__).read_text()[:8_000] + prose[40_000:120_000]
 
 
-def windows_of(tokenizer: Tokenizer, count: int) -> NDArray[np.int32]:
-    """(count, WINDOW) token ids of `text`."""
-    return np.array(tokenizer.encode(text())[: count * WINDOW], np.int32).reshape(count, WINDOW)
+def windows_of(tokenizer: Tokenizer, count: int, window: int = WINDOW) -> NDArray[np.int32]:
+    """(count, window) token ids of `text`."""
+    return np.array(tokenizer.encode(text())[: count * window], np.int32).reshape(count, window)
 
 
 def _step(tokens: NDArray[np.int32], at: int, slots: int, rows: NDArray[np.int32], pages: int) -> StepInput:
@@ -78,24 +80,25 @@ def _logits(backend: Backend, program: HostProgram) -> F32:
 
 def reference(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[F32]:
     """Log-probabilities of the compared positions of each window, (255, vocab), in float."""
-    pages = -(-WINDOW // 32)
-    backend = InterpreterBackend(program, checkpoint, pages=pages, max_tokens=WINDOW)
-    rows = np.arange(COMPARED_FROM, WINDOW - 1, dtype=np.int32)
+    length = windows.shape[1]
+    pages = -(-length // 32)
+    backend = InterpreterBackend(program, checkpoint, pages=pages, max_tokens=length)
+    rows = np.arange(length - COMPARED, length - 1, dtype=np.int32)
     for window in windows:
         backend.collect(backend.submit(_step(window[None], 0, 1, rows, pages)))
         yield log_softmax(_logits(backend, program))
 
 
 def engine(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[list[F32]]:
-    """For each compared position, the windows' log-probabilities: half prefilled, half decoded, all together."""
-    count = len(windows)
-    pages = -(-WINDOW // 32)
+    """For each compared position, the windows' log-probabilities: decoded together, what is before them prefilled."""
+    count, length = windows.shape
+    pages = -(-length // 32)
     backend = HostBackend(program, checkpoint, pages=count * pages, max_tokens=count * 32)
     none = np.zeros(0, np.int32)
-    for at in range(0, COMPARED_FROM, 32):
+    for at in range(0, length - COMPARED, 32):
         backend.collect(backend.submit(_step(windows[:, at : at + 32], at, count, none, pages)))
     every = np.arange(count, dtype=np.int32)
-    for at in range(COMPARED_FROM, WINDOW - 1):
+    for at in range(length - COMPARED, length - 1):
         backend.collect(backend.submit(_step(windows[:, at : at + 1], at, count, every, pages)))
         yield list(log_softmax(_logits(backend, program)))
     backend.close()
@@ -117,7 +120,7 @@ def peers(path: Path, count: int) -> tuple[NDArray[np.int32], Iterator[F32]]:
     end = 20 + int(chunks) * WINDOW * 4
     tokens = np.frombuffer(data[20:end], np.int32).reshape(chunks, WINDOW).copy()
     width = 2 * ((int(vocab) + 1) // 2) + 4
-    rows = np.frombuffer(data[end:], np.uint16).reshape(chunks, WINDOW - 1 - COMPARED_FROM, width)
+    rows = np.frombuffer(data[end:], np.uint16).reshape(chunks, COMPARED - 1, width)
 
     def log_probabilities() -> Iterator[F32]:
         for chunk in rows:
@@ -155,23 +158,30 @@ class Tally:
         }
 
 
-def compare(model: str, count: int, with_peer: bool) -> dict[str, dict[str, float]]:
+def compare(
+    model: str, count: int, with_peer: bool, kv_types: tuple[KvType, ...] = ("f16",), window: int = WINDOW
+) -> dict[str, dict[str, float]]:
     """Figures of each side over `count` windows."""
     checkpoint = open_checkpoint(model)
-    program = compile(build(checkpoint), host(), Bounds(max(count, 1), WINDOW))
+    graph = build(checkpoint)
+    programs = {
+        "undiced" if kind == "f16" else f"{kind} KV": compile(graph, host(), Bounds(max(count, 1), window), kind)
+        for kind in kv_types
+    }
     tokenizer = load_tokenizer(checkpoint)
-    windows = windows_of(tokenizer, count)
-    sides = {"undiced": Tally()}
+    windows = windows_of(tokenizer, count, window)
+    sides = {name: Tally() for name in programs}
     theirs: Iterator[F32] = iter(())
     if with_peer:
         sides["llama.cpp"] = Tally()
         windows, theirs = peers(checkpoint.path, count)
     if tokenizer.add_bos:  # llama.cpp computes with it at the beginning of each window too, and stores the text's token
         windows[:, 0] = tokenizer.bos_id
-    expected = list(reference(program, checkpoint, windows))
-    for position, rows in enumerate(engine(program, checkpoint, windows)):
-        for window, row in enumerate(rows):
-            sides["undiced"].add(expected[window][position], row)
+    expected = list(reference(programs["undiced"], checkpoint, windows))
+    for name, program in programs.items():
+        for position, together in enumerate(engine(program, checkpoint, windows)):
+            for one, row in zip(expected, together, strict=True):
+                sides[name].add(one[position], row)
     for wanted, rows in zip(expected, theirs, strict=False):
         for row, found in zip(wanted, rows, strict=True):
             sides["llama.cpp"].add(row, found)
@@ -192,8 +202,11 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--windows", type=int, default=13)
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--kv-type", choices=KV_TYPES, default="f16", help="measure the engine with this one, too")
+    parser.add_argument("--window", type=int, default=WINDOW, help="tokens of a window; no peer with another than 512")
     args = parser.parse_args()
-    found = compare(args.model, args.windows, not args.no_peer)
+    kinds = tuple(dict.fromkeys(("f16", args.kv_type)))
+    found = compare(args.model, args.windows, not args.no_peer and args.window == WINDOW, kinds, args.window)
     for name, row in found.items():
         print(f"{name:10} mean KL {row['mean_kl']:.5f}  p99 {row['p99_kl']:.5f}  top-1 {100 * row['top1']:.2f} %"
               f"  where clear {100 * row['top1_clear']:.2f} %  ({row['predictions']:.0f} predictions)")  # fmt: skip

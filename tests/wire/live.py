@@ -24,11 +24,11 @@ Process = subprocess.Popen[str] | Forked
 
 class Server:
     """A server process. `url` has no path; openai clients want `url + "/v1"`. `management`: the root of the management
-    API, where there is one.
+    API, where there is one. `announced`: what it said when it was ready.
     """
 
     def __init__(self, process: Process, ready: dict[str, object]) -> None:
-        self.process = process
+        self.process, self.announced = process, ready
         self.url = str(ready["url"])
         self.management = str(ready.get("management", ""))
         self.model = str(ready["model"])

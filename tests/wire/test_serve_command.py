@@ -29,12 +29,12 @@ def left_behind(tmp_path: Path) -> list[str]:
     return sorted(entry.name for entry in (tmp_path / "scratch").iterdir())
 
 
-def refused(tmp_path: Path, *arguments: str) -> str:
+def refused(tmp_path: Path, *arguments: str, status: int = 1) -> str:
     """The one line that the command says instead of serving."""
     found = subprocess.run(
         [*COMMAND, *arguments, "--port", "0"], capture_output=True, text=True, timeout=60, env=environment(tmp_path)
     )
-    assert found.returncode == 1
+    assert found.returncode == status
     assert found.stdout == ""
     assert left_behind(tmp_path) == []
     (line,) = found.stderr.splitlines()
@@ -63,6 +63,30 @@ def test_a_folder_with_shards_is_served(tmp_path: Path, start) -> None:
         # the tokenizer's end token is banned, the answer goes on
         least = {"ignore_eos": False, "min_tokens": 20}
         assert client.completions.create(prompt="a", **{**fields, "extra_body": least}).usage.completion_tokens == 20
+
+
+def test_keys_and_values_in_int8_are_served_in_half_the_room_and_answers_repeat(tmp_path: Path, start) -> None:
+    folder, room, said = make_folder(tmp_path / "narrow"), {}, {}
+    for kv_type in ("f16", "int8"):
+        with (
+            start("--max-batch", "2", "--kv-type", kv_type, model=str(folder)) as server,
+            openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client,
+        ):
+            room[kv_type] = server.announced["kv_bytes"]
+            assert server.announced["kv_type"] == kv_type
+            fields = {"model": "narrow", "max_tokens": 20, "temperature": 0, "extra_body": {"ignore_eos": True}}
+            answers = [client.completions.create(prompt="hi " * 20, logprobs=1, **fields) for _ in range(2)]
+            first, again = (answer.choices[0] for answer in answers)  # the second one finds its prefix cached
+            assert (first.text, first.logprobs.token_logprobs) == (again.text, again.logprobs.token_logprobs)
+            assert answers[1].usage.completion_tokens == 20
+            said[kv_type] = first.logprobs.token_logprobs
+    assert 0.5 < room["int8"] / room["f16"] < 0.65  # heads of 8 columns: scales take more than with real ones
+    assert said["int8"] != said["f16"] and max(map(abs, said["int8"])) < 20
+
+
+def test_an_unknown_kv_type_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    line = refused(tmp_path, str(make_folder(tmp_path / "odd")), "--kv-type", "int4", status=2)
+    assert "There is no KV cache of type 'int4'. Choose f16, or int8" in line
 
 
 def test_a_folder_without_a_tokenizer_is_one_clear_error(tmp_path: Path) -> None:
