@@ -6,7 +6,7 @@ after the other adds to stay in the store beside the datapath, in as many passes
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 
 from undiced.machine.core import Core
 from undiced.machine.cost import ZERO, Cost
@@ -22,26 +22,27 @@ def banks(core: Core) -> Banks:
 
 def rate(core: Core, v: Vectors) -> float:
     """Elements a cycle of the arithmetic unit."""
-    wide = [BYTES[dtype] >= BYTES[DType.F32] for dtype in (v.operand, v.result)]
+    whole = BYTES[v.operand] >= BYTES[DType.F32]
+    wide = whole or BYTES[v.result] >= BYTES[DType.F32]
     match v.arithmetic:
         case "reduce":
             return core.scalar_reduction_per_cycle.value
-        case "multiply" | "multiply_add" if wide[0]:
+        case "multiply" | "multiply_add" if whole:
             return core.fp32_multiply_per_cycle.value
         case "maximum":
-            return (core.fp32_maximum_per_cycle if any(wide) else core.fp16_maximum_per_cycle).value
+            return (core.fp32_maximum_per_cycle if wide else core.fp16_maximum_per_cycle).value
         case "convert" | "shift":
             return core.conversion_per_cycle.value
         case "unpack":
             return core.fixed_conversion_per_cycle.value
-    return (core.lanes_32bit if any(wide) else core.lanes_16bit).value
+    return (core.lanes_32bit if wide else core.lanes_16bit).value
 
 
 def strided(core: Core, v: Vectors) -> float:
     """Elements a cycle that the banks give at the stride of the worst operand; infinite at full width."""
-    words = v.stride * max(1, ceil(BYTES[v.operand] / WORD_BYTES))
     if v.stride <= 1:
-        return float("inf")
+        return inf
+    words = v.stride * max(1, ceil(BYTES[v.operand] / WORD_BYTES))
     banks = int(core.sram_banks.value)
     slow = {
         0: core.stride_0_per_cycle,
@@ -50,7 +51,7 @@ def strided(core: Core, v: Vectors) -> float:
         banks - 1: core.stride_1_per_cycle,
     }
     found = slow.get(words % banks)
-    return found.value if found else float("inf")
+    return found.value if found else inf
 
 
 def elements_cycles(core: Core, v: Vectors, length: int, read: float, written: float) -> float:
@@ -109,7 +110,9 @@ def _beside_datapath(core: Core, v: Vectors) -> Cost:
 
 def local_cost(core: Core, work: Work) -> Cost:
     """What a core does by itself for an instruction: vector operations, calls of the library and scalar steps."""
-    calls = work.calls * core.transcendental_cycles.value
-    steps = work.scalars * core.scalar_step_cycles.value + work.draws * core.draw_cycles.value
-    scalars = Cost(compute=calls, overhead=steps)
-    return sum((vector_cost(core, v) for v in work.vectors), scalars)
+    compute = work.calls * core.transcendental_cycles.value
+    overhead = work.scalars * core.scalar_step_cycles.value + work.draws * core.draw_cycles.value
+    for v in work.vectors:
+        cost = vector_cost(core, v)
+        compute, overhead = compute + cost.compute, overhead + cost.overhead
+    return Cost(compute=compute, overhead=overhead)

@@ -126,11 +126,13 @@ def _levels(tree: Tree, which: int) -> list[tuple[int, int, int, bool]]:
     return out
 
 
+@lru_cache(maxsize=1 << 14)
 def slice_cost(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> Cost:
     """One slice of `count` wavelets from its terms to its root."""
     return sum(level_costs(link, tree, which, count, joining), ZERO)
 
 
+@lru_cache(maxsize=1 << 14)
 def engaged(link: Link, tree: Tree, count: int, joining: Cost = ZERO) -> Cost:
     """How long a reduction of `count` wavelets a slice keeps the next one waiting: what its last root does for it.
 

@@ -91,6 +91,7 @@ def critical_path(
     return Path(dict(found), spans)
 
 
+_BEGUN = Moment()
 _CYCLES = attrgetter("cycles")
 
 
@@ -123,7 +124,7 @@ class _Timeline:
     clock_hz: float
     synchronous: bool = False
     longer: Mapping[tuple[Axis, int], float] = field(default_factory=dict)
-    free: Moment = field(default_factory=Moment)
+    free: Moment = _BEGUN
     at_roots: dict[tuple[int, int], Moment] = field(default_factory=dict)
     ready: dict[str, _Ready] = field(default_factory=dict)
     sliced: dict[str, dict[int, Moment]] = field(default_factory=dict)
@@ -172,15 +173,18 @@ class _Timeline:
 
     def issued(self) -> Moment:
         """When all cores, roots too, are done with the local instructions before."""
-        return _latest([self.free, *self.at_roots.values()])
+        return _latest([self.free, *self.at_roots.values()]) if self.at_roots else self.free
 
     def _after(self, moment: Moment, cost: Cost, i: isa.Instruction) -> Moment:
         return Moment(moment.cycles + cost.cycles, moment, cost, i.node, type(i).__name__)
 
     def _there(self, extent: Extent) -> Moment:
         """When all elements of an extent are there."""
-        spans = self.ready.get(extent.value, [])
-        return _latest([Moment(), *(moment for held, moment in spans if held.meets(extent))])
+        found = _BEGUN
+        for held, moment in self.ready.get(extent.value, ()):
+            if moment.cycles > found.cycles and held.meets(extent):
+                found = moment
+        return found
 
     def _read(self, name: str, tree: int | None = None, which: int = 0) -> Moment:
         """When a core may read a value: the root of a slice its share, others the whole."""
@@ -190,12 +194,16 @@ class _Timeline:
         slices = self.sliced.get(stored, {})
         if part.tree == tree and which in slices:
             return slices[which]
-        return _latest([Moment(), *slices.values()])
+        return _latest([_BEGUN, *slices.values()])
 
     def _vacant(self, i: isa.Instruction) -> Moment:
         """When no mover reads any more what an instruction overwrites."""
+        begun = self.free.cycles  # nobody waits for what ends before
+        self.sources = [(sent, end) for sent, end in self.sources if end.cycles > begun]
+        if not self.sources:
+            return _BEGUN
         written = [self.shares.stored(name) for name in writes(i)]
-        return _latest([Moment(), *(end for sent, end in self.sources if any(self._meet(sent, to) for to in written))])
+        return _latest([_BEGUN, *(end for sent, end in self.sources if any(self._meet(sent, to) for to in written))])
 
     def _meet(self, a: Value, b: Value) -> bool:
         """Whether two values share memory of a core, as far as they have addresses."""
@@ -212,34 +220,32 @@ class _Timeline:
     def _write(self, extent: Extent, moment: Moment) -> None:
         kept = [
             (held, when)
-            for held, when in self.ready.get(extent.value, [])
+            for held, when in self.ready.get(extent.value, ())
             if not (extent.start <= held.start and held.stop <= extent.stop)
         ]
-        self.ready[extent.value] = [*kept, (extent, moment)]
+        kept.append((extent, moment))
+        self.ready[extent.value] = kept
 
     # Local instructions
 
     def _local(self, i: isa.Instruction, cost: Cost) -> Span:
-        tree = self._tree(i)
-        if tree is not None:
-            return self._at_roots(i, cost, tree)
-        start = _latest([self.issued(), self._vacant(i), *(self._read(name) for name in reads(i))])
+        written = writes(i)
+        for name in written:
+            part = self.shares.roots(name)
+            if part is not None:  # it makes what roots hold
+                return self._at_roots(i, cost, part.tree)
+        start = _latest([self.issued(), self._vacant(i), *[self._read(name) for name in reads(i)]])
         self.free = end = self._after(start, cost, i)
         self.at_roots.clear()
-        for name in writes(i):
+        for name in written:
             self._write(self.shares.extent(name), end)
         return Span(i, start.cycles, end.cycles)
 
-    def _tree(self, i: isa.Instruction) -> int | None:
-        """The tree at whose roots an instruction works, if it makes what they hold."""
-        parts = [self.shares.roots(name) for name in writes(i)]
-        return next((part.tree for part in parts if part is not None), None)
-
     def _at_roots(self, i: isa.Instruction, cost: Cost, tree: int) -> Span:
         """Each root as soon as it has its share; roots are cores of their own."""
-        starts, ends, vacant = [], {}, self._vacant(i)
+        starts, ends, vacant, read = [], {}, self._vacant(i), reads(i)
         for which in range(self.shares.trees[tree].slices):
-            operands = (self._read(name, tree, which) for name in reads(i))
+            operands = [self._read(name, tree, which) for name in read]
             start = _latest([self._root_issued(tree, which), vacant, *operands])
             ends[which] = self.at_roots[tree, which] = self._after(start, cost, i)
             starts.append(start.cycles)
@@ -279,10 +285,10 @@ class _Timeline:
         """When a mover's input queues hear no other channel's movers any more."""
         used = channel(i, self.shares)
         if used is None or i.route is None:  # type: ignore[union-attr]
-            return Moment()
+            return _BEGUN
         queues = range(i.route.input_queue, i.route.input_queue + used.inputs)  # type: ignore[union-attr]
         heard = [self.hearing[queue] for queue in queues if queue in self.hearing]
-        return _latest([Moment(), *(until for other, until in heard if other != used)])
+        return _latest([_BEGUN, *[until for other, until in heard if other != used]])
 
     def _occupy(self, i: isa.Instruction, sent: Moment, heard: Moment) -> None:
         """A mover's queues are its own until it has sent and heard everything."""
@@ -296,7 +302,7 @@ class _Timeline:
 
     def _rebind(self, i: isa.Rebind, cost: Cost) -> Span:
         """Once the queue's last wavelet has left; both tasks take the datapath."""
-        return self._taking(i, _latest([self.issued(), self.sending.get(i.queue, Moment())]), cost)
+        return self._taking(i, _latest([self.issued(), self.sending.get(i.queue, _BEGUN)]), cost)
 
     def _taking(self, i: isa.Instruction, start: Moment, cost: Cost) -> Span:
         """What every core does from `start` on."""

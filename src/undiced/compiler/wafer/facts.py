@@ -38,20 +38,26 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
 
 
 def _further(draft: Draft) -> int:
-    """The most rows of positions that the draft's regions have room for: from how fast memory fills, then looked up."""
+    """The most rows of positions that the draft's regions have room for: looked up where memory is expected to end from
+    how fast it fills, or what a descriptor's stride reaches."""
     rows, sequences = draft.shape.grid.rows, draft.task.options.bounds.batch
     now = ceil(draft.task.options.bounds.context / rows)
     before = max(1, now // 2)
     slack = [_slack(draft, sequences, count * rows) for count in (before, now)]
     if before == now or slack[0] <= slack[1] or slack[1] < 0:
         return longest_context(draft, sequences) // rows
-    most = now + int(slack[1] / (slack[0] - slack[1]) * (now - before))
-    step, high = 1, most + 1
-    while most > now and _slack(draft, sequences, most * rows) < 0:
-        most, step, high = max(now, most - step), 2 * step, most
+    most, left, each = now, slack[1], (slack[0] - slack[1]) / (now - before)
+    high = now + int(slack[1] / (slack[0] - slack[1]) * (now - before)) + 1
+    reach, step = int(draft.task.wafer.core.stride_max.value), 1
+    tried = min(reach + 1, high - 1) if now <= reach else high - 1
     while most + 1 < high:
-        middle = (most + high) // 2
-        most, high = (middle, high) if _slack(draft, sequences, middle * rows) >= 0 else (most, middle)
+        found = _slack(draft, sequences, tried * rows)
+        if found >= 0:
+            each, most, left, step = max((left - found) / (tried - most), 1.0), tried, found, 1
+            tried = min(most + max(int(left / each), 1), high - 1)
+        else:
+            high, step = tried, 2 * step
+            tried = (most + high) // 2 if most == now else max(high - step // 2, most + 1)
     return most
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from math import cbrt, ceil, sqrt
+
+from msgspec import Struct
 
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
@@ -73,8 +75,7 @@ def longest_on(graph: Graph, wafer: Wafer, options: Options, wafers: int, known:
     return longest_context(task, dense(task), wafers, known)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sized:
+class _Sized(Struct, frozen=True, gc=False):
     """A shape with the fewest wafers that it may need, by bytes alone, and a rough latency that orders shapes."""
 
     shape: Shape
@@ -98,7 +99,8 @@ def _sized(task: Task) -> Iterable[_Sized]:
         filling = _filling(task, grid)
         padded = bits * filling * grid.rows * grid.columns
         if any(
-            size * grain_for(segment, config, grid, whole=whole, narrow=narrow) / PARTS * padded > held
+            size * padded > held
+            and size * grain_for(segment, config, grid, whole=whole, narrow=narrow) / PARTS * padded > held
             for segment, size in largest
         ):
             continue  # too small for a piece that is not cut

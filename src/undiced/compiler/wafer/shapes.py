@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil
+
+from msgspec import Struct
 
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.place import Tiling
@@ -17,8 +18,7 @@ _COLUMN_CHOICES = 96
 _BAND_SHARES = 17
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True, gc=False):
     """A region's logical grid, and whether its rows lie along x."""
 
     grid: Grid
@@ -36,10 +36,12 @@ class Shape:
 
 def shapes(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) -> Iterator[Shape]:
     """Every shape to try, both ways round; or the one of a fixed region, both ways round."""
+    width, height = wafer.mesh.size
     for grid in _grids(config, wafer, region):
         for turned in (False, True):
             shape = Shape(grid, turned)
-            if shape.tiling(wafer).count and region in (None, shape.sides):
+            x, y = shape.sides
+            if x <= width and y <= height and region in (None, (x, y)):
                 yield shape
 
 

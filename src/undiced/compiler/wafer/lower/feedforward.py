@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, activated, summed

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
+
+from msgspec import Struct
 
 from undiced.program.wafer.instruction import Line
 from undiced.program.wafer.layout import Axis, Part, Partial, Replicate, Shard, Spread
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True, gc=False):
     """Logical rows by columns. The hidden state lies over rows, heads and feed-forward columns over columns.
 
     Experts lie on `groups` of columns: each has its share of them, whole ones, and the group's columns share an expert
@@ -42,8 +42,7 @@ class Grid:
         return (groups, Shard(dim, self.columns // self.groups)) if self.groups > 1 else self.over_columns(dim)
 
 
-@dataclass(frozen=True, slots=True)
-class Bands:
+class Bands(Struct, frozen=True, gc=False):
     """Heads over columns: KV heads over `count` bands side by side, each of `groups` sub-bands of `lanes` cores.
 
     Every sub-band has its head's keys and values, and works on its share of the query heads that read them. Its lanes

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from msgspec import Struct
+
 from undiced.program.wafer.layout import Axis, Dim, Spread
 from undiced.program.wafer.value import Rotation, Table
 
 Side = Literal["rows", "columns"]
 
 
-@dataclass(frozen=True, slots=True)
-class PendingNorm:
+class PendingNorm(Struct, frozen=True):
     """A root mean square norm that is not applied yet: its inverse root, which scales what products make of it.
 
     Attributes:
@@ -28,8 +29,7 @@ class PendingNorm:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A value of the graph in a stream.
 
     Attributes:
@@ -45,8 +45,7 @@ class Held:
     norm: PendingNorm | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """The experts that a token visits.
 
     Attributes:

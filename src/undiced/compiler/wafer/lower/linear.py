@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from undiced.compiler.wafer.lower.held import Held
@@ -21,8 +22,7 @@ from undiced.program.wafer.layout import Axis, Dim, Partial, Roots, Spread
 from undiced.program.wafer.value import DType, Kind, Value, local_shape
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """One product's result: dimensions, how they lie over columns, and how the weights' rows name them.
 
     Attributes:

@@ -22,6 +22,7 @@ from undiced.program.wafer.value import DType, Growth, Kind, Rotation, View, loc
 ROWS_OF_TABLE = "row"  # positions of a table: all of the context, unlike a cache's filled ones
 
 
+@lru_cache(maxsize=64)
 def pairing(head_dim: int, dims: int, offset: int, style: str) -> tuple[int, ...]:
     """Columns of a head in (pair, turn) order: rotated pairs first, the others as they lie; () where nothing moves."""
     half = dims // 2

@@ -8,10 +8,12 @@ back. What they do differently is a `Style`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Literal
+
+from msgspec.structs import replace
 
 from undiced.compiler.wafer.lower.attention import ring
 from undiced.compiler.wafer.lower.feedforward import FUNCTIONS, gate_times_up
