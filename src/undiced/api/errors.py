@@ -81,22 +81,6 @@ class NotFoundError(InvalidRequestError):
     kind = "not_found_error"
 
 
-class HostError(InvalidRequestError):
-    """A request for another host: perhaps a name of another site that was made to lead here."""
-
-    code = "host_not_allowed"
-    status = 403
-    kind = "permission_error"
-
-
-class OriginError(InvalidRequestError):
-    """A request that a page of another site made."""
-
-    code = "origin_not_allowed"
-    status = 403
-    kind = "permission_error"
-
-
 class MethodNotAllowedError(InvalidRequestError):
     """A path that is served with another method."""
 

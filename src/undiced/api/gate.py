@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from undiced.api.errors import HostError, OriginError
-from undiced.api.page import PAGES
 from undiced.api.standing import BUDGET, HEADER_NAMES, MOST_TOKENS
 from undiced.core.errors import InvalidRequestError
 
@@ -41,6 +39,23 @@ _READABLE = (
 )  # fmt: skip
 _EXPOSED = (b"access-control-expose-headers", ", ".join(_READABLE).encode())
 _PREFLIGHT_S = b"600"
+PAGES = frozenset(("/", "/docs"))  # what a browser opens; a link of another site may lead there
+
+
+class HostError(InvalidRequestError):
+    """A request for another host: perhaps a name of another site that was made to lead here."""
+
+    code = "host_not_allowed"
+    status = 403
+    kind = "permission_error"
+
+
+class OriginError(InvalidRequestError):
+    """A request that a page of another site made."""
+
+    code = "origin_not_allowed"
+    status = 403
+    kind = "permission_error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from undiced.api.gate import PAGES
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from importlib.resources.abc import Traversable
@@ -23,7 +25,6 @@ POLICY = "; ".join((
     "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
     "require-trusted-types-for 'script'", "trusted-types 'none'",
 ))  # fmt: skip
-PAGES = frozenset(("/", "/docs"))  # what a browser opens; a link of another site may lead there
 HEADERS = {
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from undiced.account.errors import PermissionDeniedError
+from undiced.api.apart import check_apart
 from undiced.api.body import Bodies
 from undiced.api.caller import usable
 from undiced.api.metrics import Metrics
 from undiced.api.settings import Settings
-from undiced.core.errors import InvalidRequestError, ModelNotFoundError, ShuttingDownError
+from undiced.core.errors import ModelNotFoundError, ShuttingDownError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from undiced.account.keyring import Caller
     from undiced.api.answer import Answer
@@ -115,15 +116,3 @@ class Service:
             raise ShuttingDownError() from None
         finally:
             self.running.discard(task)
-
-
-def check_apart(names: Iterable[Sequence[str]]) -> None:
-    """Raises InvalidRequestError: two models have a name in common."""
-    seen: set[str] = set()
-    for own in map(set, names):
-        if shared := seen & own:
-            raise InvalidRequestError(
-                f"Two models are named '{min(shared)}'.",
-                remedy="Name one anew with --served-model-name NAME=MODEL, or in a table [models.NAME] for --config.",
-            )
-        seen |= own

@@ -58,7 +58,6 @@ def serve(
     spare = Spare(HOST, without=(*SECRETS, _HUB_TOKEN))  # imports what it needs while we do
     from undiced.cli.announcement import Announcement
     from undiced.cli.commands import all_built
-    from undiced.cli.serving.life import Life
     from undiced.cli.serving.served import opened
     from undiced.cli.voice import Voice
 
@@ -78,6 +77,9 @@ def serve(
             for name in SECRETS:  # what reads them has; neither the engine nor a model's templates shall
                 os.environ.pop(name, None)
             served = opened(models, quiet=as_json)
+            spare.tell(served[0].spec)  # it loads while we import what is served around it
+            from undiced.cli.serving.life import Life
+
             os.environ.pop(_HUB_TOKEN, None)  # what it opened is here; the engine shall not have it
             told = Announcement(voice, sock, began_s, settings, desk, secure=tls is not None, as_json=as_json)
             status = Life(served, settings, sock, tls, told, desk, accounts, spare).run()

@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING
 from undiced.core.printable import printable
 from undiced.remote.pulse import BEAT
 from undiced.remote.spare import Spare
-from undiced.remote.spec import encode_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +47,15 @@ class EngineProcess:
         loop = asyncio.get_running_loop()
         self.last_words, self.abandoned = "", False
         self.started_s = time.monotonic()
-        spare = spare or Spare()
+        if spare is None or spare.spec not in (None, spec):
+            spare = Spare()
         spare.take()
         self.link, self._pulse, self._process = spare.link, spare.pulse, spare.process
         self._pulse.setblocking(False)
         self._exit: asyncio.Future[int] = loop.create_future()
-        document = encode_spec(spec)
-        threading.Thread(target=self._attend, args=(loop, document), name="engine-watch", daemon=True).start()
+        if spare.spec is None:
+            spare.tell(spec)
+        threading.Thread(target=self._attend, args=(loop,), name="engine-watch", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -67,11 +68,9 @@ class EngineProcess:
             while len(beat := self._pulse.recv(BEAT.size)) == BEAT.size:
                 yield BEAT.unpack(beat)[0]
 
-    def _attend(self, loop: asyncio.AbstractEventLoop, document: bytes) -> None:
-        """Tell it what it runs, and hear what it says until it has exited."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        with contextlib.suppress(OSError), self._process.stdin as pipe:  # it may have died
-            pipe.write(document)
+    def _attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear what it says until it has exited."""
+        assert self._process.stdout is not None
         with self._process.stdout as output:
             self._listen(output)
         status = self._process.wait()

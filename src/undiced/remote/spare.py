@@ -7,14 +7,18 @@ it starts: no name anywhere leads to them, so nobody else can connect and nothin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from undiced.remote.spec import EngineSpec
 
 HOST = ("undiced.engine.host", "undiced.checkpoint", "undiced.program.file")  # what `engine.load.open_host` needs
 
@@ -26,7 +30,8 @@ class Spare:
         modules: that it imports while it waits. without: names of its environment that it shall not have.
 
     Attributes:
-        process: its standard input takes the spec. link: our end of the socket for frames; pulse: of the one for beats.
+        process: its standard input takes the spec. spec: what it was told, if it was.
+        link: our end of the socket for frames; pulse: of the one for beats.
 
     Raises:
         OSError: the system refuses.
@@ -36,6 +41,8 @@ class Spare:
         self.link, link = socket.socketpair()
         self.pulse, pulse = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._taken = False
+        self.spec: EngineSpec | None = None
+        self._writer: threading.Thread | None = None
         try:
             with link, pulse:
                 self.process = _start(link.fileno(), pulse.fileno(), modules, without)
@@ -43,6 +50,19 @@ class Spare:
             self.link.close()
             self.pulse.close()
             raise
+
+    def tell(self, spec: EngineSpec) -> None:
+        """What it runs, before it is taken: for exactly that."""
+        from undiced.remote.spec import encode_spec
+
+        self.spec = spec
+        self._writer = threading.Thread(target=self._write, args=(encode_spec(spec),), name="engine-spec", daemon=True)
+        self._writer.start()
+
+    def _write(self, document: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError), self.process.stdin as pipe:  # it may have died
+            pipe.write(document)
 
     def take(self) -> None:
         """It is somebody's from now on, who ends it."""
@@ -54,6 +74,9 @@ class Spare:
             return
         self._taken = True
         self.process.kill()
+        if self._writer is not None:
+            self._writer.join()
+            self.process.stdin = None  # closed by the writer
         self.process.communicate()
         self.link.close()
         self.pulse.close()

@@ -67,3 +67,30 @@ def test_an_engine_runs_in_it_and_the_next_one_in_another(path: None) -> None:
 
     waiting, first, second = asyncio.run(asyncio.wait_for(live(), 60))
     assert waiting == first != second
+
+
+def test_what_it_was_told_before_it_is_taken_counts_for_that_alone(path: None) -> None:
+    async def live(told: EngineSpec) -> bool:
+        spare = Spare()
+        try:
+            spare.tell(told)
+            client = EngineClient(SPEC, spare=spare)
+            await client.start()
+            assert client.limits.max_batch == 4
+            ours = client.pid == spare.process.pid
+            await client.close()
+            return ours
+        finally:
+            spare.close()
+
+    other = EngineSpec(BackendOptions(checkpoint="max_batch=5"), backend="support.fake:open_fake")
+    assert asyncio.run(asyncio.wait_for(live(SPEC), 60))
+    assert not asyncio.run(asyncio.wait_for(live(other), 60))
+
+
+def test_nobody_takes_it_though_it_was_told(path: None) -> None:
+    for size in (1, 1 << 20):  # more than a pipe holds
+        spare = Spare()
+        spare.tell(EngineSpec(BackendOptions(program=bytes(size)), backend="support.fake:open_fake"))
+        spare.close()
+        assert spare.process.returncode is not None

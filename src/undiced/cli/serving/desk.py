@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,6 +38,8 @@ class Desk:
         Raises:
             DatabaseError: the database can't be written. DatabaseAwayError: it does not answer.
         """
+        import asyncio
+
         from undiced.account.keyring import OUTAGE_TRUST_S
         from undiced.api.management.app import build_management
         from undiced.api.management.office import Office

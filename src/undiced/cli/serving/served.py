@@ -48,7 +48,7 @@ def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
     Raises:
         UndicedError: one can't be used, two have a name in common, or they don't fit into memory.
     """
-    from undiced.api.service import check_apart
+    from undiced.api.apart import check_apart
     from undiced.checkpoint import at_revision
     from undiced.cli.terminal import loading
     from undiced.engine.pool import pools
