@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.numpy import save_file
+import numpy as np
+from safetensors.numpy import load_file, save_file
 from support import tiny_models
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -60,3 +61,21 @@ def _write_tokenizer(folder: Path, template: str) -> None:
     engine.save(str(folder / "tokenizer.json"))
     settings = {"eos_token": "<|im_end|>", "chat_template": template}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def deepened(folder: Path, target: Path, layers: int) -> Path:
+    """The same model with more layers that add nothing: it says the same and takes longer."""
+    weights = {name: value for file in folder.glob("*.safetensors") for name, value in load_file(file).items()}
+    config = json.loads((folder / "config.json").read_text())
+    last = f"model.layers.{config['num_hidden_layers'] - 1}."
+    for layer in range(config["num_hidden_layers"], layers):
+        for name in [name for name in weights if name.startswith(last)]:
+            adds = name.endswith(("o_proj.weight", "down_proj.weight"))
+            own = name.replace(last, f"model.layers.{layer}.")
+            weights[own] = np.zeros_like(weights[name]) if adds else weights[name].copy()
+    target.mkdir()
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    (target / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (target / file).write_bytes((folder / file).read_bytes())
+    return target
