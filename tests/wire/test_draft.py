@@ -48,10 +48,10 @@ def guessed(server: Server) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A model, and one that says the same with a tenth of its layers."""
+    """A model, and one that says the same with a sixteenth of its layers."""
     folder = tmp_path_factory.mktemp("pair")
     draft = make_folder(folder / "draft")
-    return deepened(draft, folder / "target", 30), draft
+    return deepened(draft, folder / "target", 48), draft
 
 
 def test_a_draft_model_guesses_and_answers_stay_the_same(pair: tuple[Path, Path]) -> None:
@@ -60,9 +60,11 @@ def test_a_draft_model_guesses_and_answers_stay_the_same(pair: tuple[Path, Path]
         alone = [said(server, asked) for asked in ASKED]
         assert guessed(server) == (0, 0)
     with running("--draft", draft, model=target) as server:
-        for _ in range(2):
+        for _ in range(30):  # whether it guesses depends on what it takes, which another process may disturb
             assert [said(server, asked) for asked in ASKED] == alone
-        tokens, right = guessed(server)
+            tokens, right = guessed(server)
+            if right:
+                break
         assert 0 < right <= tokens
 
 
