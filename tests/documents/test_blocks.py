@@ -27,6 +27,7 @@ SHOWN = [
     ("README.md", "$ undiced simulate llama-3.3-70b"),
     ("wafer.md", '$ undiced run smollm2-135m --machine toy-24x24 --prompt "The capital of France is" --tokens 8'),
     ("wafer.md", "$ undiced simulate llama-3.3-70b"),
+    ("wafer.md", "$ undiced simulate llama-3.1-8b --weights int8"),
     ("wafer.md", "$ undiced simulate llama-3.3-70b --phase prefill"),
     ("wafer.md", "$ undiced simulate llama-3.3-70b --draft llama-3.2-1b"),
     ("wafer.md", "$ undiced simulate llama-3.1-8b --machine wse2 --mapping waferllm --region 420x420 --groups 20 "

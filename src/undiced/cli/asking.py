@@ -29,6 +29,13 @@ Wafers = Annotated[
     int | None, typer.Option(min=1, help="Wafers in a pipeline; by default the fewest that the search finds.")
 ]
 Weights = Annotated[asked.Weights, typer.Option(help="How cores keep weights.")]
+Fill = Annotated[
+    bool | None,
+    typer.Option(
+        "--fill/--no-fill",
+        help="Use memory that narrow weights leave for speed, or leave it to keys and values; as it suits by default.",
+    ),
+]
 Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
 Mapping = Annotated[asked.Mappings, typer.Option(help="How a model is laid out: ours, or a published way.")]
 Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
@@ -107,4 +114,5 @@ class Weighing(Placing):
     """The same, and what the model's weights and a core's code take."""
 
     weights: Weights = "fp16"
+    fill: Fill = None
     code_bytes: CodeBytes = None

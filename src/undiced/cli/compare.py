@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import DrawnClock, Region, Subject, Weights
+from undiced.cli.asking import DrawnClock, Fill, Region, Subject, Weights
 from undiced.cli.options import Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
@@ -30,6 +30,7 @@ def compare(
     ] = None,
     context: Annotated[int, typer.Option(min=1, help="Positions attended; also the prompt's before a token.")] = 4096,
     weights: Weights = "fp16",
+    fill: Fill = None,
     batch: Annotated[
         str | None, typer.Option(help="Sequences at once, as in 1,8,64; by default powers of 4 that fit.")
     ] = None,
@@ -58,7 +59,7 @@ def compare(
     asked = Asked(
         model, machine, context, weights, _numbers("wafers", wafers), _numbers("batch", batch),
         tuple(dict.fromkeys(each.strip().lower() for each in gpus.split(",") if each.strip())),
-        _numbers("counts", counts), region, clock, samples,
+        _numbers("counts", counts), region, clock, samples, fill,
     )  # fmt: skip
     asked.check()
     expect_picture(out)

@@ -140,7 +140,7 @@ def mesh_model(
         return Meshed(checkpoint, graph, build_whole(graph, machine, mapping, region or "auto", bounds, CHUNK))
     choices = LEAN if sum_bits == 16 else EXACT
     choices = replace(choices, weights=choices_of({"weights": weights}).weights)
-    options = Options(bounds, wafers, choices, ahead=CHUNK, region=region)
+    options = Options(bounds, wafers, choices, ahead=CHUNK, region=region, filled=False)
     single = compile_graph(graph, machine, options)
     chunked = _chunked(graph, machine, replace(options, wafers=single.wafers), min(chunk, CHUNK)) if chunk > 1 else None
     return Meshed(checkpoint, graph, chunked or single)

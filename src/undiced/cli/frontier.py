@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Clock, CodeBytes, Layers, Region, Routing, Subject, Sums, Wafers, Weights
+from undiced.cli.asking import Clock, CodeBytes, Fill, Layers, Region, Routing, Subject, Sums, Wafers, Weights
 from undiced.cli.lists import count, words
 from undiced.cli.options import Json
 from undiced.cli.report import writing
@@ -24,6 +24,7 @@ def frontier(
     context: Annotated[str, typer.Option(help="Contexts of each user: a list.")] = "1k,8k,32k",
     lockstep: Annotated[str, typer.Option(help="Sequences in lockstep that are tried: a list.")] = "1,4,16",
     weights: Weights = "fp16",
+    fill: Fill = None,
     sum_bits: Sums = 16,
     region: Region = "auto",
     layers: Layers = None,
@@ -41,7 +42,7 @@ def frontier(
 
     asked = Question(
         model, machine, wafers, weights=weights, sum_bits=sum_bits, region=region, layers=layers, routing=routing,
-        clock=clock, code_bytes=code_bytes,
+        clock=clock, code_bytes=code_bytes, fill=fill,
     )  # fmt: skip
     asked.check()
     contexts, tried = ([count(name, each) for each in words(name, text)] for name, text in

@@ -61,6 +61,7 @@ def show(found: dict[str, object]) -> None:
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
         *_longest(found),
+        *_narrow(found),
         *_defects(found),
         *_banks(found),
     ]
@@ -214,6 +215,17 @@ def _say(line: str, *, bold: bool = False) -> None:
 
 def _interval(found: dict[str, object]) -> str:
     return f"{found['initiation_interval_cycles']:,.0f} cycles"
+
+
+def _narrow(found: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """What memory that narrow weights leave is used for, and what for else."""
+    if "weights_16_bit_share" not in found:
+        return
+    share, without = found["weights_16_bit_share"], cast(int, found["narrow_weights_max_context_tokens"])
+    yield "with 16-bit weights", f"{share:.1%} of them, {found['blocks_16_bit']} of {found['blocks']} blocks of layers"
+    yield "weights widened ahead", f"in {found['widened_ahead_bytes_per_core']:,} bytes of each core"
+    if without > cast(int, found["max_context_tokens"]):
+        yield "longest context without both", f"{without:,} tokens on these regions: --no-fill, or --capacity"
 
 
 def _banks(found: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from undiced.cli.asking import (
     Context,
     Defects,
     Density,
+    Fill,
     Groups,
     Layers,
     Lockstep,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 # What is decided once, when a model is compiled for wafers.
 CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
-    "defects", "defect_density", "clusters", "capacity", "prefix", "chunk", "apart", "lockstep",
+    "defects", "defect_density", "clusters", "capacity", "prefix", "chunk", "apart", "lockstep", "fill",
 }  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def compile(
     machine: Machine = "wse3",
     wafers: Wafers = None,
     weights: Weights = "fp16",
+    fill: Fill = None,
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Context = 4096,
@@ -106,7 +108,7 @@ def compile(
         asked = Question(
             model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
             stages, layers, code_bytes, clock, defects=defects, defect_density=defect_density,
-            clusters=clusters, capacity=capacity, lockstep=lockstep, chunk=chunk, apart=apart,
+            clusters=clusters, capacity=capacity, lockstep=lockstep, chunk=chunk, apart=apart, fill=fill,
         )  # fmt: skip
         placed = _placed(asked, quiet=as_json)
         program, summary = placed.program, partial(_answer, placed, asked)
@@ -134,6 +136,7 @@ def simulate(
     machine: TimedMachine = None,
     wafers: Wafers = None,
     weights: Weights = "fp16",
+    fill: Fill = None,
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Annotated[
@@ -182,7 +185,7 @@ def simulate(
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock, draft, acceptance, frontier, defects,
-        defect_density, clusters, chunk, apart, capacity, prefix, lockstep, routing,
+        defect_density, clusters, chunk, apart, capacity, prefix, lockstep, routing, fill,
     )  # fmt: skip
     if not is_program(model):
         _show(

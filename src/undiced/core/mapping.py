@@ -36,6 +36,8 @@ class MappingOptions:
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
         chunk: tokens of a prompt that go through it together; None is the mapping's choice.
         apart: whether other wafers decode (our mapping).
+        fill: whether memory that narrow weights leave makes tokens faster; None fills it for one user's latency, if no
+            frontier is asked for (our mapping).
         frontier: also find how many streams of which context the same memory holds (our mapping).
         code_bytes: what to take a core's code for; None counts what the program takes (our mapping).
         scheme: number formats and numerics of our mapping, by name.
@@ -60,6 +62,7 @@ class MappingOptions:
     prefix: int | None = None
     chunk: int | None = None
     apart: bool = False
+    fill: bool | None = None
     scheme: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

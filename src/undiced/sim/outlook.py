@@ -69,6 +69,7 @@ def outlook(
         "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_resident_per_core", most)),
         "code_bytes_per_core": ceil(facts.get("code_bytes", 0.0)),
         "max_context_tokens": int(_longest(program)),
+        **_narrow(facts),
         "bank_pairs": meetings(program, banks(wafer.core)),
         "digest": program.digest,
         "utilization": _utilization(program, wafer, timing),
@@ -81,6 +82,19 @@ def outlook(
             "region": {f"{r.wafer}/{r.name}": r.cycles for r in timing.regions},
             "wafer": {str(wafer): cycles for wafer, cycles in timing.by_wafer().items()},
         },
+    }
+
+
+def _narrow(facts: dict[str, float]) -> dict[str, object]:
+    """Of narrow weights: what memory that they leave is used for, and how many positions there would be without."""
+    if "wide_blocks" not in facts:
+        return {}
+    return {
+        "narrow_weights_max_context_tokens": int(max(facts["narrow_context_tokens"], facts["max_context_tokens"])),
+        "weights_16_bit_share": facts["wide_share"],
+        "blocks_16_bit": int(facts["wide_blocks"]),
+        "blocks": int(facts["blocks"]),
+        "widened_ahead_bytes_per_core": int(facts["ahead_bytes"]),
     }
 
 

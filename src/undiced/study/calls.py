@@ -56,6 +56,7 @@ def compile(
     apart: bool = False,
     capacity: int | None = None,
     lockstep: int | None = None,
+    fill: bool | None = None,
 ) -> WaferProgram: ...
 def compile(
     model: Model,
@@ -83,6 +84,7 @@ def compile(
     apart: bool = False,
     capacity: int | None = None,
     lockstep: int | None = None,
+    fill: bool | None = None,
 ) -> HostProgram | WaferProgram:
     """A model's program for a machine.
 
@@ -104,6 +106,7 @@ def compile(
         "objective": objective, "phase": phase, "region": region, "groups": groups, "stages": stages, "layers": layers,
         "code_bytes": code_bytes, "frontier": frontier, "defects": defects, "defect_density": defect_density,
         "clusters": clusters, "chunk": chunk, "apart": apart, "capacity": capacity, "lockstep": lockstep,
+        "fill": fill,
     }  # fmt: skip
     if lists := [name for name, value in given.items() if _is_list(name, value)]:
         raise InvalidRequestError(f"One program has one {lists[0]}.", remedy="Give lists to undiced.simulate.")
@@ -161,6 +164,7 @@ def simulate(  # type: ignore[overload-overlap]  # an empty sequence of choices 
     prefix: int | None = None,
     lockstep: int | None = None,
     routing: str | None = None,
+    fill: bool | None = None,
     progress: None = None,
 ) -> Answer: ...
 @overload
@@ -194,6 +198,7 @@ def simulate(
     prefix: None = None,
     lockstep: Some[int | None] = None,
     routing: Some[str | None] = None,
+    fill: Some[bool | None] = None,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]: ...
 def simulate(
@@ -226,6 +231,7 @@ def simulate(
     prefix: int | None = None,
     lockstep: Some[int | None] = None,
     routing: Some[str | None] = None,
+    fill: Some[bool | None] = None,
     progress: Callable[[Row], None] | None = None,
 ) -> Answer | list[Row]:
     """How fast a model would be on a machine, and where its cycles go. Simulated, at the clock that is told with it.
@@ -253,7 +259,7 @@ def simulate(
         "groups": groups, "stages": stages, "layers": layers, "code_bytes": code_bytes, "clock": clock, "draft": draft,
         "acceptance": acceptance, "frontier": frontier, "defects": defects, "defect_density": defect_density,
         "clusters": clusters, "chunk": chunk, "apart": apart, "capacity": capacity, "prefix": prefix,
-        "lockstep": lockstep, "routing": routing,
+        "lockstep": lockstep, "routing": routing, "fill": fill,
     }  # fmt: skip
     if isinstance(model, WaferProgram) or (isinstance(model, str | Path) and is_program(str(model))):
         return _of_program(model, machine if isinstance(machine, str | Wafer) else None, _question(given))

@@ -66,6 +66,9 @@ class Question:
         draft: a model to speculate with, on spare cores or on wafers of its own; or "lookup": the host guesses.
         acceptance: how likely a guess is right, an assumption; or "measured", "measured:WORK" or "FILE.json:WORK": as
             counted. None is 0.8 of a draft's guesses, and what was measured of lookups.
+        fill: whether memory that narrow weights leave makes tokens faster: blocks of layers keep 16-bit weights, and
+            others are widened ahead. False leaves it to keys and values. None is as True for one user's latency; for
+            an interval and a frontier, to which many sequences matter, weights are only widened ahead.
         frontier: also how many streams of which context the same memory holds.
         defects: a seed, or files of defects, one a wafer with commas between them; None is wafers without any.
         defect_density: of a seed's defects, per square millimeter; None is the published one.
@@ -100,6 +103,7 @@ class Question:
     prefix: int | None = None
     lockstep: int | None = None
     routing: str | None = None
+    fill: bool | None = None
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -149,6 +153,7 @@ class Question:
             capacity=self.capacity,
             prefix=self.prefix,
             lockstep=self.lockstep,
+            fill=self.fill,
             scheme=scheme if self.sum_bits == 16 else {**scheme, "sum_bits": self.sum_bits},
         )
 
@@ -190,6 +195,8 @@ class Question:
                 "Chunks of a prompt and wafers apart are for our mapping.",
                 remedy=f"Use {option('mapping', OURS)}, or leave them out.",
             )
+        if self.fill is not None:
+            self._check_fill()
         if self.prefix is not None and not self.replayed:
             raise InvalidRequestError(
                 "Only prompts of the waferengine mapping have a prefix.",
@@ -203,6 +210,15 @@ class Question:
             )
         if self.draft is not None:
             self._check_draft()
+
+    def _check_fill(self) -> None:
+        narrow = self.weights not in (None, "fp16") or (self.weights is None and isinstance(self.model, Graph))
+        if self.mapping == OURS and narrow and (self.phase == "decode" or self.chunk == 1):
+            return
+        raise InvalidRequestError(
+            "Memory is filled that narrow weights leave where our mapping takes single tokens.",
+            remedy=f"Leave fill out, or use {option('weights', 'int8')}.",
+        )
 
     def _check_draft(self) -> None:
         from undiced.compiler.wafer.asked import with_layers
@@ -271,7 +287,8 @@ def _longest(asked: Question, about: Subject, made: WaferProgram, wafer: Wafer) 
     from undiced.compiler.wafer.search import longest_on
 
     options, facts = replace(_options(asked), chunk=made.chunk), dict(made.facts)
-    return longest_on(_graph(asked, about), wafer, options, int(facts["wafers"]), int(facts["max_context_tokens"]))
+    known = max(facts["max_context_tokens"], facts.get("narrow_context_tokens", 0.0))
+    return longest_on(_graph(asked, about), wafer, options, int(facts["wafers"]), int(known))
 
 
 def _published(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:

@@ -46,6 +46,25 @@ def test_prefill_and_clock():
     assert fast["tokens_per_second"] == pytest.approx(2 * slow["tokens_per_second"])
 
 
+def test_what_memory_that_narrow_weights_leave_is_used_for_is_told_and_can_be_refused():
+    asked = ("simulate", "smollm2-135m", *REGION, "--weights", "int8", "--layers", "8")
+    filled, left = (json.loads(run(*asked, how, "--json")) for how in ("--fill", "--no-fill"))
+    assert filled["cycles_per_token"] < left["cycles_per_token"]
+    assert 0 < filled["weights_16_bit_share"] < 1 and filled["blocks_16_bit"] <= filled["blocks"] == 16
+    assert left["weights_16_bit_share"] == left["blocks_16_bit"] == left["widened_ahead_bytes_per_core"] == 0
+    assert left["max_context_tokens"] == left["narrow_weights_max_context_tokens"]
+    assert filled["max_context_tokens"] <= filled["narrow_weights_max_context_tokens"]
+    said = run(*asked)
+    assert f"{filled['weights_16_bit_share']:.1%} of them, {filled['blocks_16_bit']} of 16 blocks" in said
+    assert "weights_16_bit_share" not in json.loads(run("simulate", "smollm2-135m", *REGION, "--layers", "8", "--json"))
+
+
+@pytest.mark.parametrize("asked", [(), ("--weights", "int8", "--phase", "prefill")])
+def test_memory_that_nothing_leaves_is_not_filled(asked):
+    with pytest.raises(InvalidRequestError, match="Memory is filled that narrow weights leave"):
+        run("simulate", "smollm2-135m", *REGION, *asked, "--fill")
+
+
 def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
     file, drawing = tmp_path / "program", tmp_path / "wafer.svg"
     compiled = json.loads(run("compile", "smollm2-135m", *REGION, "-o", str(file), "--json"))

@@ -38,11 +38,16 @@ def model():
 
 
 @cache
-def compiled(dtype, ahead=True, sram=48 << 10):
+def compiled(dtype, ahead=True):
     options = Options(
-        Bounds(1, 64), choices=replace(LEAN, weights=dtype), region=REGION, wafers=1, ahead_of_products=ahead
+        Bounds(1, 64),
+        choices=replace(LEAN, weights=dtype),
+        region=REGION,
+        wafers=1,
+        ahead_of_products=ahead,
+        filled=False,
     )
-    return compile_graph(model()[0], toy(16, 16, sram), options)
+    return compile_graph(model()[0], TOY, options)
 
 
 def widenings(program):
@@ -113,11 +118,10 @@ def buffer_of(program):
     return next((v.dims[0].size * 2 for s in program.streams for v in s.values if v.name == BUFFER), 0)
 
 
-def test_memory_holds_what_is_widened_and_less_memory_holds_less():
+def test_memory_holds_what_is_widened():
     roomy = compiled(DType.I8)
     used = roomy.fact("sram_bytes_max_per_core")
     assert used >= compiled(DType.I8, ahead=False).fact("sram_bytes_max_per_core") + buffer_of(roomy)
-    assert buffer_of(compiled(DType.I8, sram=int(used) + 300)) < buffer_of(roomy)  # the code wants room, too
 
 
 def test_weights_of_16_bits_and_chunks_are_as_they_were():
@@ -158,7 +162,11 @@ def test_the_fabric_has_the_same_bits_and_waits_less_too():
     given, taken = prompt("llama", 5), []
     for ahead in (False, True):
         options = Options(
-            Bounds(1, 64), choices=replace(LEAN, weights=DType.I8), region=(18, 16), ahead_of_products=ahead
+            Bounds(1, 64),
+            choices=replace(LEAN, weights=DType.I8),
+            region=(18, 16),
+            ahead_of_products=ahead,
+            filled=False,
         )
         program = unplanned(compile_graph(graph, toy(18, 16, 48 << 10), options))
         moments, total = watched(program, weights, given), 0

@@ -8,7 +8,7 @@ widened at the end of the run before, where that is on the same cores. What has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from msgspec.structs import replace as with_fields
@@ -143,8 +143,9 @@ class Placement:
 
     # Places
 
-    def within(self, stream: Stream) -> tuple[Placed, ...]:
-        """Where a stream's targets but the first are widened: between the product before and their own."""
+    def within(self, stream: Stream, cycles: float) -> tuple[Placed, ...]:
+        """Where the targets, but for the first, of a stream of so many cycles are widened: between the product before
+        and their own."""
         own = targets(stream)
         found: list[Placed] = [()] * len(own)
         for number in range(1, len(own)):
@@ -154,29 +155,33 @@ class Placement:
                 tried = (*found[:number], placed, *found[number + 1 :])
                 return Plan(tried, credited=False)
 
-            found[number] = self._filled(stream, own[number].rows, gaps, plan)
+            found[number], cycles = self._filled(stream, own[number].rows, gaps, plan, cycles)
         return tuple(found)
 
-    def behind(self, stream: Stream, own: tuple[Placed, ...], following: Stream, later: int) -> Placed:
-        """Where the first target of the run that follows is widened: behind movers from the last product on."""
-        first, last = targets(following)[0], targets(stream)[-1]
-        gaps = _gaps(stream, last.index, len(stream.instructions))
-        return self._filled(stream, first.rows, gaps, lambda placed: Plan(own, 0, following, later, placed))
+    def behind(self, stream: Stream, own: tuple[Placed, ...], following: Stream, later: int, cycles: float) -> Placed:
+        """Where the first target of the run that follows is widened: behind movers from the last product on of a stream
+        that takes so many cycles as it widens its own."""
+        first = targets(following)[0]
+        last = max((n for n, i in enumerate(stream.instructions) if isinstance(i, isa.Product)), default=0)
+        gaps = _gaps(stream, last, len(stream.instructions))
+        return self._filled(stream, first.rows, gaps, lambda tail: Plan(own, 0, following, later, tail), cycles)[0]
 
-    def _filled(self, stream: Stream, rows: Rows, gaps: list[int], plan: Callable[[Placed], Plan]) -> Placed:
-        """As many rows behind each of these instructions as make the stream no longer."""
+    def _filled(
+        self, stream: Stream, rows: Rows, gaps: list[int], plan: Callable[[Placed], Plan], cycles: float
+    ) -> tuple[Placed, float]:
+        """As many rows behind each of these instructions as make a stream of so many cycles no longer; its cycles."""
         left, slope = min(rows.words, self.size // rows.pitch), self._slope(rows)
         placed: Placed = ()
-        now = self._cycles(stream, plan(placed))
+        now = cycles
         for gap in gaps:
             count = left
             while count >= min(_LEAST, rows.words):
-                longer = self._cycles(stream, plan((*placed, (gap, count)))) - now
-                if longer <= _EXPOSED:
-                    placed, left = (*placed, (gap, count)), left - count
+                took = self._cycles(stream, plan((*placed, (gap, count))))
+                if took <= cycles + _EXPOSED:
+                    placed, left, now = (*placed, (gap, count)), left - count, took
                     break
-                count -= max(1, ceil((longer - _EXPOSED) / slope))
-        return placed
+                count -= max(1, ceil((took - cycles - _EXPOSED) / slope))
+        return placed, now
 
     def _slope(self, rows: Rows) -> float:
         """Cycles of a row of words more, about: the steps of whole pieces."""
@@ -215,50 +220,75 @@ def _gaps(stream: Stream, first: int, last: int) -> list[int]:
     return sorted(set(found), reverse=True)
 
 
-def widens(draft: Draft) -> bool:
-    """Whether a draft has anything to widen ahead."""
-    options = draft.task.options
-    return options.choices.weights in FIELDS and options.chunk == 1 and options.ahead_of_products
+def buffer_bytes(draft: Draft) -> int:
+    """What the largest tile of a draft's streams takes once it is widened."""
+    streams = {each.stream for each in _neighbors(draft)}
+    rows = (target.rows for n in streams for target in targets(draft.streams[n]))
+    return max((each.words * each.pitch for each in rows), default=0) * _WORD_BYTES
 
 
-def with_buffer(draft: Draft, room_bytes: int) -> Draft:
+@dataclass(slots=True)
+class Known:
+    """What was found for streams of a draft, whatever runs beside them: by the buffer's size and what it is about."""
+
+    own: dict[tuple[int, int], tuple[Placed, ...]] = field(default_factory=dict)
+    tails: dict[tuple[int, int, int, int], Placed] = field(default_factory=dict)
+    made: dict[tuple[object, ...], tuple[Stream, float]] = field(default_factory=dict)
+
+    def within(self, place: Placement, stream: int) -> tuple[Placed, ...]:
+        """Where a stream's own targets are widened."""
+        key = place.size, stream
+        if key not in self.own:
+            self.own[key] = place.within(place.draft.streams[stream], place.draft.cycles[stream])
+        return self.own[key]
+
+    def behind(self, place: Placement, stream: int, following: int, later: int) -> Placed:
+        """Where the first target of a run that follows is widened; nowhere if either has none."""
+        streams, key = place.draft.streams, (place.size, stream, following, later)
+        if following < 0 or stream < 0 or not targets(streams[following]):
+            return ()
+        if key not in self.tails:
+            own = self.within(place, stream)
+            _, cycles = self.written(place, stream, Plan(own), (stream, 0, None))
+            self.tails[key] = place.behind(streams[stream], own, streams[following], later, cycles)
+        return self.tails[key]
+
+    def written(self, place: Placement, stream: int, plan: Plan, about: tuple[object, ...]) -> tuple[Stream, float]:
+        """A stream as planned, and its cycles."""
+        key = (place.size, *about)
+        if key not in self.made:
+            base = place.draft.streams[stream]
+            made = place.written(base, plan, f"{base.name}, widening {len(self.made) + 1}")
+            self.made[key] = made, place.timed(made)
+        return self.made[key]
+
+
+def with_buffer(draft: Draft, room_bytes: int, known: Known) -> Draft:
     """The draft with streams that widen ahead, where regions have so many bytes left; as it was if nothing fits."""
-    pairs = set(_neighbors(draft))
-    streams = {each.stream for each in pairs}
-    need = max((t.rows.words * t.rows.pitch for n in streams for t in targets(draft.streams[n])), default=0)
-    size = min(need, room_bytes // _WORD_BYTES)
-    place = Placement(draft, size)
-    own = {n: place.within(draft.streams[n]) for n in streams} if size > 0 else {}
-    tails: dict[tuple[int, int, int], Placed] = {}
-    for stream, following, later in {(a.stream, a.following, a.later) for a in pairs if a.following >= 0}:
-        if stream in own and targets(draft.streams[stream]) and targets(draft.streams[following]):
-            tails[stream, following, later] = place.behind(
-                draft.streams[stream], own[stream], draft.streams[following], later
-            )
-    made, cycles, kept, known = list(draft.streams), list(draft.cycles), list(draft.lasting), dict[object, int]()
-    variants: dict[Neighbors, int] = {}
-    for each in sorted(pairs):
-        tail = tails.get((each.stream, each.following, each.later), ())
-        before = sum(count for _, count in tails.get((each.before, each.stream, each.since), ()))
-        placed = own.get(each.stream, ())
-        if not (tail or before or any(placed)):
+    place = Placement(draft, min(buffer_bytes(draft), room_bytes) // _WORD_BYTES)
+    made, cycles, kept = list(draft.streams), list(draft.cycles), list(draft.lasting)
+    numbers, widening = dict[tuple[object, ...], int](), dict[Neighbors, int]()
+    for each in sorted(set(_neighbors(draft))):
+        own = known.within(place, each.stream)
+        tail = known.behind(place, each.stream, each.following, each.later)
+        before = sum(count for _, count in known.behind(place, each.before, each.stream, each.since))
+        if not (tail or before or any(own)):
             continue
-        key = each.stream, before, (each.following, each.later) if tail else None
-        if key not in known:
-            base = draft.streams[each.stream]
-            behind = draft.streams[each.following] if tail else None
-            plan = Plan(placed, before, behind, each.later, tail)
-            known[key] = len(made)
-            made.append(place.written(base, plan, f"{base.name}, widening {len(known)}"))
-            cycles.append(place.timed(made[-1]))
+        about = each.stream, before, (each.following, each.later) if tail else None
+        if about not in numbers:
+            following = draft.streams[each.following] if tail else None
+            stream, took = known.written(place, each.stream, Plan(own, before, following, each.later, tail), about)
+            numbers[about] = len(made)
+            made.append(stream)
+            cycles.append(took)
             kept.append(draft.lasting[each.stream])
-        variants[each] = known[key]
+        widening[each] = numbers[about]
     return replace(
         draft,
         streams=tuple(made),
         cycles=tuple(cycles),
         lasting=tuple(kept),
-        variants=tuple(variants.items()),
+        widening=tuple(widening.items()),
     )
 
 

@@ -47,6 +47,8 @@ def options_of(asked: MappingOptions) -> Options:
         alone=asked.apart,
         region=None if asked.region == "auto" else asked.region,
         code_bytes=asked.code_bytes,
+        ahead_of_products=asked.fill is not False,
+        filled=asked.objective == "latency" and not asked.frontier if asked.fill is None else asked.fill,
         frontier=asked.frontier,
     )
 

@@ -62,7 +62,8 @@ def neighbors(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[
             return -1, 0
         segment, eighths = run[number]
         layer = draft.task.segments[segment].layer
-        return (parts[segment, PARTS], layer) if eighths == PARTS and layer >= 0 else (-1, 0)
+        whole = eighths == PARTS and layer >= 0
+        return (kept_stream(draft, parts, (segment, eighths)), layer) if whole else (-1, 0)
 
     for number, part in enumerate(run):
         (before, earlier), (stream, layer), (following, next_layer) = at(number - 1), at(number), at(number + 1)
@@ -72,9 +73,16 @@ def neighbors(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[
 
 def streamed(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], int | None]]:
     """Each (segment, eighths) that a region runs, and the stream that stands for its own one there, if one does."""
-    variants = dict(draft.variants)
+    widening, parts = dict(draft.widening), dict(draft.parts)
     for part, found in neighbors(draft, run):
-        yield part, variants.get(found) if found is not None else None
+        own = kept_stream(draft, parts, part) if part[0] in draft.mixed else None
+        yield part, widening.get(found, own) if found is not None else own
+
+
+def kept_stream(draft: Draft, parts: dict[tuple[int, int], int], part: tuple[int, int]) -> int:
+    """The stream of a (segment, eighths), as far as what it keeps is concerned."""
+    segment, eighths = part
+    return dict(draft.wide)[segment] if segment in draft.mixed and eighths == PARTS else parts[part]
 
 
 def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:

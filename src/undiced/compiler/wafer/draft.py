@@ -39,7 +39,8 @@ class Draft:
         streams, trees: as they are routed. cycles: of each stream, one token at the bounds' context.
         lasting: what each stream keeps in memory. room: bytes of a core for that.
         blocks, ends: the model in order, and where regions end.
-        variants: streams that widen ahead, by what they stand for and beside what.
+        wide: streams of whole blocks with 16-bit weights, by segment; mixed: segments that have them.
+        widening: streams that widen ahead, by what they stand for and beside what.
         reserved: bytes of a core that they take for that and for what is widened.
     """
 
@@ -59,6 +60,8 @@ class Draft:
     room: int = 0
     blocks: tuple[Block, ...] = ()
     ends: tuple[int, ...] = ()
-    variants: tuple[tuple[Neighbors, int], ...] = ()
+    wide: tuple[tuple[int, int], ...] = ()
+    mixed: frozenset[int] = frozenset()
+    widening: tuple[tuple[Neighbors, int], ...] = ()
     reserved: int = 0
     regions: tuple[Region, ...] = ()

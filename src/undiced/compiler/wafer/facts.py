@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
+from undiced.compiler.wafer.addresses import state_values
+from undiced.compiler.wafer.ahead import BUFFER
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.memory import code_of, region_bytes
 from undiced.compiler.wafer.passes import sized
@@ -13,6 +15,8 @@ from undiced.compiler.wafer.task import CONTEXT_MAX
 from undiced.compiler.wafer.timing import wafers_of
 from undiced.program import Bounds
 from undiced.program.wafer.program import ALONE, CHUNK
+from undiced.program.wafer.unpacking import FIELDS
+from undiced.program.wafer.value import BITS
 
 STREAMS_MAX = 1024
 
@@ -32,9 +36,29 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
         ("code_bytes", float(code_of(draft)[0])),
         ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),
         ("free_bytes", float(draft.room - fullest)),
+        *_narrow(draft),
         ("max_context_tokens", float(_further(draft) * draft.shape.grid.rows)),
         *(_frontier(draft) if options.frontier else ()),
     )
+
+
+def _narrow(draft: Draft) -> list[tuple[str, float]]:
+    """Of narrow weights: the share of the model's weights that have 16 bits, in how many of the blocks of layers; bytes
+    that are widened ahead; and positions that the regions would hold without both."""
+    if draft.task.options.choices.weights not in FIELDS:
+        return []
+    sizes = {slot.name: slot.rows * slot.columns for slot in draft.task.graph.slots}
+    segments = draft.task.segments
+    wide = sum(sizes[name] for n in draft.mixed for node in segments[n].nodes for name in node.weights)
+    ahead = next((v for v in state_values(draft.streams) if v.name == BUFFER), None)
+    plain = replace(draft, mixed=frozenset(), reserved=0)
+    return [
+        ("blocks", float(sum(segment.layer >= 0 for segment in segments))),
+        ("wide_blocks", float(len(draft.mixed))),
+        ("wide_share", wide / sum(sizes.values())),
+        ("ahead_bytes", BITS[ahead.dtype] / 8 * ahead.dims[0].size if ahead is not None else 0.0),
+        ("narrow_context_tokens", float(_further(plain) * draft.shape.grid.rows)),
+    ]
 
 
 def _further(draft: Draft) -> int:
@@ -91,4 +115,6 @@ def _slack(draft: Draft, sequences: int, context: int) -> int:
     """Bytes that the fullest core would have left; -1 where there is no room."""
     options = replace(draft.task.options, bounds=Bounds(sequences, context))
     made = sized(replace(draft, task=replace(draft.task, options=options)))
-    return -1 if made is None else max(made.room - draft.reserved - max(region_bytes(made)), -1)
+    if made is None:
+        return -1
+    return max(made.room - draft.reserved - max(region_bytes(replace(made, mixed=draft.mixed))), -1)

@@ -14,7 +14,6 @@ from itertools import takewhile
 from msgspec.structs import replace as with_fields
 
 from undiced.compiler.wafer.addresses import followed_by, kept_by
-from undiced.compiler.wafer.ahead import widens, with_buffer
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, streamed, taken
 from undiced.compiler.wafer.colors import affordable, crowded, demand, routed, short, used_by
 from undiced.compiler.wafer.draft import Draft
@@ -28,7 +27,9 @@ from undiced.compiler.wafer.memory import (
     room_of,
     tables_bytes,
 )
+from undiced.compiler.wafer.mixing import mixes, widened
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
+from undiced.compiler.wafer.task import Task
 from undiced.compiler.wafer.timing import interval, latency, stream_cycles, wafers_of
 from undiced.compiler.wafer.trees import chosen_trees
 from undiced.core.errors import CompileError
@@ -41,10 +42,9 @@ from undiced.program.wafer.program import Region, Run, Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.unpacking import FIELDS
-from undiced.program.wafer.value import Kind, local_shape
+from undiced.program.wafer.value import DType, Kind, local_shape
 from undiced.program.wafer.workload import work
 
-_CALLS_BYTES = 400  # about what calls that widen ahead take of code
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
 
 
@@ -96,9 +96,19 @@ def lower(draft: Draft) -> Draft:
         written.entering(far, True, back=True)
     else:
         written.returning(far, True)
+    wide = _wide(task, written) if mixes(task.options) and not (draft.coarse and task.tight) else ()
     streams = tuple(_multiplying(draft, stream, written.trees.made) for stream in written.made)
-    plain = replace(draft, variants=(), reserved=0)
+    plain = replace(draft, wide=wide, mixed=frozenset(), widening=(), reserved=0)
     return replace(plain, written=written, parts=parts, grains=grains, streams=streams)
+
+
+def _wide(task: Task, written: Streams) -> tuple[tuple[int, int], ...]:
+    """Streams of whole blocks of layers with 16-bit weights, for where memory is left of narrow ones."""
+    other = replace(written, choices=replace(written.choices, weights=DType.F16), known={})
+    layers = [(n, segment) for n, segment in enumerate(task.segments) if segment.layer >= 0]
+    kinds = {segment.key: segment for _, segment in layers}
+    streams = {key: other.lowered(segment).stream for key, segment in kinds.items()}
+    return tuple((n, streams[segment.key]) for n, segment in layers)
 
 
 def _multiplying(draft: Draft, stream: Stream, trees: tuple[Tree, ...]) -> Stream:
@@ -238,19 +248,6 @@ def _balanced(draft: Draft, room: int, regions: int) -> Draft:
     return even if latency(even) <= latency(draft) * _BALANCE_WORTH and wafers_of(even) <= wafers_of(draft) else draft
 
 
-def widen(draft: Draft) -> Draft:
-    """Narrow weights widened ahead of their products, in the memory that the fullest region leaves."""
-    spare = draft.room - max(region_bytes(draft)) if widens(draft) else 0
-    asked = spare - _CALLS_BYTES
-    while asked > 0:
-        found = with_buffer(draft, asked)
-        room = room_of(found, found.trees, code_of(found)[0])
-        if draft.room - room <= spare:
-            return replace(found, room=room, reserved=draft.room - room)
-        asked -= draft.room - room - spare
-    return draft
-
-
 def place(draft: Draft) -> Draft:
     """Regions in a serpentine, consecutive ones touching; each with its runs and their bases."""
     assert draft.written is not None
@@ -309,7 +306,7 @@ def address(draft: Draft) -> Draft:
 def _reaching(draft: Draft, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
     """Streams that widen for the run that follows, with that one's weights where it has them: behind what they keep."""
     made, sequences = list(streams), draft.task.options.bounds.batch
-    for beside, stream in draft.variants:
+    for beside, stream in draft.widening:
         if beside.following >= 0:
             behind = draft.lasting[stream].bytes(sequences)
             made[stream] = followed_by(streams[beside.following], made[stream], behind)
@@ -328,7 +325,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("fit", fit, lambda d: bool(d.lasting)),
     Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),
-    Pass("widen", widen, lambda d: d.room >= max(region_bytes(d))),
+    Pass("widen", widened, lambda d: d.room >= max(region_bytes(d))),
     Pass("place", place, lambda d: len({(each.wafer, each.rect) for each in d.regions}) == len(d.ends)),
     Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),
 )

@@ -18,12 +18,13 @@ from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import Segment, grain_for
 from undiced.compiler.wafer.memory import code_of
+from undiced.compiler.wafer.mixing import mixes, widens
 from undiced.compiler.wafer.offers import longest_context, refusal, wafers_needed
 from undiced.compiler.wafer.passes import PASSES, lower, run_passes
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
-from undiced.compiler.wafer.timing import interval, latency, wafers_of
+from undiced.compiler.wafer.timing import rank, wafers_of
 from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
@@ -34,6 +35,10 @@ from undiced.program.wafer.verify import verify
 from undiced.program.wafer.work import BYTES
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
+_NARROW = 16  # the same of narrow weights on the fewest wafers: each takes longer
+_OTHERS = 6  # of those, how many take more wafers than the fewest, where weights are narrow
+_NEAR = 1.03  # times what the most promising takes, for drafts of narrow weights to be cut finely
+_FEW = 4  # of those at most
 _FINISHED = 8  # of those, how many are cut finely before one is taken
 _MORE = 8  # numbers of wafers that are tried, the fewest first
 _ROOMY = 40  # shapes with the most cores, where none of those holds the model
@@ -176,7 +181,7 @@ def _either(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
     if lacking and not found:
         raise lacking[0]
     free = task.options.wafers is None
-    return min(found, key=lambda draft: (wafers_of(draft) if free else 0, *_rank(draft)), default=None)
+    return min(found, key=lambda draft: (wafers_of(draft) if free else 0, *rank(draft)), default=None)
 
 
 def dense(task: Task) -> list[Shape]:
@@ -211,7 +216,8 @@ def _search(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
         return _chunked(task, sized, needed, told)
     if asked is not None:
         within = [each for each in sized if each.wafers <= asked]
-        return _on(task, sized, asked, needed, told) or _best(task, within[:_UNROUTED], asked, told)
+        found = _on(task, sized, asked, needed, told) or _best(task, within[:_UNROUTED], asked, told)
+        return _also_on_fewer(task, sized, found, needed, told) if mixes(task.options) else found
     least = min((s.wafers for s in sized), default=1)
     near = least + least // 4 + 1
     tried = sorted(sized, key=lambda s: (s.wafers > near, s.estimate))[:_TRIED]
@@ -224,6 +230,15 @@ def _search(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
             if found is not None:
                 return found
     return None if some else _best(task, tried[:_UNROUTED], WAFERS_MAX, told)
+
+
+def _also_on_fewer(task: Task, sized: list[_Sized], found: Draft | None, needed: Needed, told: Told) -> Draft | None:
+    """The faster of what was found on the wafers asked for and the best draft on the fewest, which may be as fast."""
+    asked = task.options.wafers or WAFERS_MAX
+    near = sorted((each for each in sized if each.wafers <= asked), key=lambda s: s.estimate)[:_WITHIN]
+    least = min((count for each in near if (count := needed(each.shape))), default=asked)
+    fewest = _on(task, sized, least, needed, told) if least < asked else None
+    return min((each for each in (found, fewest) if each is not None), key=rank, default=None)
 
 
 def _chunked(task: Task, sized: list[_Sized], needed: Needed, told: Told) -> Draft | None:
@@ -252,14 +267,26 @@ def _counts(pool: list[_Sized], needed: Needed, told: Told) -> list[int]:
 
 def _on(task: Task, sized: list[_Sized], wafers: int, needed: Needed, told: Told) -> Draft | None:
     """The best draft on so many wafers at most: the same, whether they were asked for or are the fewest."""
-    within = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
+    filled = mixes(task.options) and task.options.wafers is not None
+    within = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: (s.wafers if filled else 0, s.estimate))
     for pool in (within[:_WITHIN], _roomy(sized)):
-        found = _best(task, (each for each in pool if 0 < needed(each.shape) <= wafers), wafers, told)
+        holding: Iterable[_Sized] = (each for each in pool if 0 < needed(each.shape) <= wafers)
+        if filled:
+            holding = _leaving_memory(list(holding), needed)
+        found = _best(task, holding, wafers, told)
         if found is not None:
             return found
     with suppress(NoRoutes):
         return _best(task, _dense(task, sized), wafers, told)
     return None
+
+
+def _leaving_memory(holding: list[_Sized], needed: Needed) -> list[_Sized]:
+    """Shapes that take the fewest wafers first, since memory that they leave spares cycles; then some others."""
+    least = min((needed(each.shape) for each in holding), default=0)
+    few = [each for each in holding if needed(each.shape) == least]
+    more = [each for each in holding if needed(each.shape) > least]
+    return [*few[: _WRITTEN - _OTHERS * bool(more)], *more[:_OTHERS]]
 
 
 def _roomy(sized: list[_Sized]) -> list[_Sized]:
@@ -275,10 +302,10 @@ def _best(task: Task, pool: Iterable[_Sized], wafers: int, told: Told) -> Draft 
     """
     drafts: list[Draft] = []
     lacking: list[NoRoutes] = []
-    tried = 0
+    tried, most = 0, _NARROW if widens(task.options) and task.options.wafers is None else _WRITTEN
     for each in pool:
         tried += 1
-        told(0.3 + 0.4 * len(drafts) / _WRITTEN, "Timing region shapes")
+        told(0.3 + 0.4 * len(drafts) / most, "Timing region shapes")
         try:
             draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
         except NoRoutes as error:
@@ -286,7 +313,7 @@ def _best(task: Task, pool: Iterable[_Sized], wafers: int, told: Told) -> Draft 
             continue
         if draft is not None:
             drafts.append(draft)
-        if len(drafts) == _WRITTEN:
+        if len(drafts) == most:
             break
     if lacking and len(lacking) == tried:
         raise lacking[0]
@@ -296,21 +323,25 @@ def _best(task: Task, pool: Iterable[_Sized], wafers: int, told: Told) -> Draft 
 def _finest(drafts: list[Draft], told: Told) -> Draft | None:
     """The best of the most promising drafts once their cuts are fine, which may take more memory."""
     finished: list[Draft] = []
-    for coarse in sorted(drafts, key=_rank):
+    for coarse in _promising(sorted(drafts, key=rank)):
         told(0.7 + 0.3 * len(finished) / _FINISHED, "Cutting the best finely")
         used = replace(coarse, coarse=False, wafers=wafers_of(coarse))  # from one alone no token returns to another
         whole = run_passes(used) or run_passes(replace(coarse, coarse=False))
-        if whole is not None:
-            finished.append(whole)
-        if len(finished) == _FINISHED:
+        finished += [whole] if whole is not None else []
+        if mixes(coarse.task.options) and used.wafers < coarse.wafers:
+            more = run_passes(replace(coarse, coarse=False))  # with memory for wider weights
+            finished += [more] if more is not None else []
+        if len(finished) >= _FINISHED:
             break
-    return min(finished, key=_rank, default=None)
+    return min(finished, key=rank, default=None)
 
 
-def _rank(draft: Draft) -> tuple[float, float]:
-    """Cycles of what was asked for, then of a token."""
-    asked = interval(draft) if draft.task.options.objective == "interval" else latency(draft)
-    return asked, latency(draft)
+def _promising(drafts: list[Draft]) -> list[Draft]:
+    """Of drafts in order those that may be the best: of narrow weights, which are ranked as they are cut in the end,
+    those nearly as fast as the first."""
+    if not drafts or not widens(drafts[0].task.options):
+        return drafts
+    return [draft for draft in drafts[:_FEW] if rank(draft)[0] <= _NEAR * rank(drafts[0])[0]]
 
 
 def program_of(draft: Draft) -> WaferProgram:

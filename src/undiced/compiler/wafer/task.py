@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING
 
 from undiced.compiler.wafer.lower.choices import LEAN, Choices
@@ -15,6 +16,7 @@ from undiced.program import Bounds
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.value import BITS, DType
 
 if TYPE_CHECKING:
     from undiced.compiler.wafer.draft import Draft
@@ -23,6 +25,7 @@ WAFERS_MAX = 1024
 BATCH_MAX = 4096
 CONTEXT_MAX = 1 << 24
 CHUNK_MAX = 1024
+_HELD = 0.8  # of memory that weights take at most, roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Options:
         ahead: tokens of one sequence that an emulator's step may have beside; windows keep so many positions more.
         region: fixes sides x by y instead of searching.
         ahead_of_products: whether narrow weights are widened while cores wait for collectives.
+        filled: whether blocks have 16-bit weights as far as narrow ones leave memory.
         frontier: also find how many streams of which context the same regions hold.
         code_bytes: what to take a core's code and system for; None counts what the streams take.
     """
@@ -57,6 +61,7 @@ class Options:
     code_bytes: int | None = None
     frontier: bool = False
     ahead_of_products: bool = True
+    filled: bool = True
 
     @property
     def both(self) -> bool:
@@ -107,6 +112,13 @@ class Task:
     def tied(self) -> bool:
         """Whether the first region keeps one matrix for its embedding and the head, which then runs there, too."""
         return self.graph.config.tied
+
+    @property
+    def tight(self) -> bool:
+        """Whether 16-bit weights surely take more wafers than there may be: of these the fewest if none are named."""
+        wafer, narrow = self.wafer, BITS[self.options.choices.weights] / BITS[DType.F16]
+        took = 2 * self.graph.parameters / (_HELD * wafer.mesh.cores * wafer.core.sram_bytes.value)
+        return ceil(took) > (self.options.wafers or ceil(narrow * took))
 
     @classmethod
     def of(cls, graph: Graph, wafer: Wafer, options: Options) -> Task:

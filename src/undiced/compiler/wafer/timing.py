@@ -48,6 +48,12 @@ def interval(draft: Draft) -> float:
     return max(region_cycles(draft, arrivals(draft)))
 
 
+def rank(draft: Draft) -> tuple[float, float]:
+    """Cycles of what was asked for, then of a token."""
+    asked = interval(draft) if draft.task.options.objective == "interval" else latency(draft)
+    return asked, latency(draft)
+
+
 def arrivals(draft: Draft) -> dict[str, float]:
     """Cycles of what regions start with, by stream."""
     found = {s.name: c for s, c in zip(draft.streams, draft.cycles, strict=True)}

@@ -79,6 +79,19 @@ def stream_code(stream: Stream, *, both: bool = False, looped: bool = False) -> 
     return Code(own, frozenset(functions), frozenset(reductions), frozenset(widened))
 
 
+def beside(narrow: Stream, wide: Stream) -> Code:
+    """The code of a stream with 16-bit weights where another runs that differs from it in those alone: they share
+    everything but their products."""
+    if [_unscratched(i) for i in narrow.instructions] != [_unscratched(i) for i in wide.instructions]:
+        return stream_code(wide)
+    return Code(LOOP_BYTES * sum(isinstance(i, isa.Product) and bool(i.scratch) for i in narrow.instructions))
+
+
+def _unscratched(i: isa.Operation) -> isa.Operation:
+    """As it is with wider weights: without room to widen them in."""
+    return structs.replace(i, scratch="") if isinstance(i, isa.Product) and i.scratch else i
+
+
 def joined_bytes(codes: Iterable[Code]) -> int:
     """Code and system of a core that runs streams of such codes. Functions and reductions are routines, each there
     once."""

@@ -23,6 +23,7 @@ class Asked:
         wafers: numbers of wafers for our mapping; nothing takes the fewest. batches: sequences in flight; nothing takes
             powers of four up to what fits. gpus, counts: kinds of GPUs, and how many of each.
         region: of our mapping. clock: GHz; None draws it. samples: draws of all that is assumed of a wafer.
+        fill: as of questions, where tokens are taken one by one.
     """
 
     model: str | Path
@@ -36,6 +37,7 @@ class Asked:
     region: str = "auto"
     clock: float | None = None
     samples: int = DRAWS
+    fill: bool | None = None
 
     def check(self) -> None:
         """Everything is in range.
@@ -77,4 +79,5 @@ class Asked:
             region=self.region if ours else "auto",
             clock=self.clock,
             frontier=ours,
+            fill=self.fill if ours and phase == "decode" else None,
         )
