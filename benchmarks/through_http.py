@@ -9,7 +9,8 @@ of a round come at once, drawn greedily to the same length, without drafts, and 
 `share` is tokens per second through HTTP over those without, per round; `prompts_s` is what the engine alone takes
 until all prompts have their first token. CPU is milliseconds of processor time for a token: of the server's two
 processes (`edge` and `engine`), of the client, and of the engine without HTTP (`loop`). Unlike the speeds, it hardly
-depends on what else the machine does. One JSON line for each number of streams.
+depends on what else the machine does. The client runs on the same cores: `clients_part` is its share of what edge and
+client compute beside the engine, so about that part of what is lost. One JSON line for each number of streams.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class Rounds:
             "ttft_p99_over_prompts": round(statistics.median(self.over_prompts), 2),
             "ttft_s": {side: spread(found) for side, found in self.first.items()},
             "between_s": {side: spread(found) for side, found in self.between.items()},
+            "clients_part": round(self.cpu["client"] / (self.cpu["client"] + self.cpu["edge"]), 2),
             "cpu_ms_per_token": {name: round(1e3 * s / rounds / tokens, 3) for name, s in self.cpu.items()},
         }
 

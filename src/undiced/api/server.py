@@ -18,6 +18,7 @@ from undiced.api.address import BACKLOG, listen
 from undiced.api.app import build_app
 from undiced.api.connection import connection_class
 from undiced.api.memory import give_back_large_blocks
+from undiced.core.memory import give_back
 
 if TYPE_CHECKING:
     import socket
@@ -90,6 +91,7 @@ async def serve(
     if all(server.started for server in servers):
         gc.freeze()  # what is alive now stays, and little else is there; requests shall not pay for walking it
         gc.enable()
+        give_back()
         on_ready()
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     drain.end()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
 from undiced.core.exits import Exit
+from undiced.core.memory import give_back
 from undiced.remote.compiling import POLL_S, Compiling, Waiting
 from undiced.remote.frames import (
     Accepted,
@@ -211,6 +212,7 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
         pulse.progress = loop.progress
         gc.freeze()  # what is alive now stays, and little else is there; steps shall not pay for walking it
         gc.enable()
+        give_back()
         link.send(Ready(backend.limits))
         serve(loop, link, pulse, compiling)
     except LinkClosedError:
