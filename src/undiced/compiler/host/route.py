@@ -9,7 +9,6 @@ small steps (program/host/instruction.py), so every barrier is judged twice; wha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from undiced.compiler.host.draft import Draft
@@ -46,39 +45,53 @@ class Access(NamedTuple):
         return (self.share != other.share or self.share == _ALL) and self.overlaps(other)
 
 
-@dataclass(slots=True)
-class _Effects:
-    """What one or several instructions read and write."""
+class _Effects(NamedTuple):
+    """What an instruction reads and writes."""
 
-    reads: list[Access] = field(default_factory=list)
-    writes: list[Access] = field(default_factory=list)
+    reads: list[Access]
+    writes: list[Access]
+
+
+class _Touched:
+    """What several instructions read and write, by buffer."""
+
+    __slots__ = ("_reads", "_writes")
+
+    def __init__(self) -> None:
+        self._reads: dict[int, list[Access]] = {}
+        self._writes: dict[int, list[Access]] = {}
 
     def meets(self, later: _Effects, how: Callable[[Access, Access], bool]) -> bool:
         """Whether `later` reads or writes what these write, or writes what these read."""
-        for before, after in ((self.writes, (*later.reads, *later.writes)), (self.reads, later.writes)):
-            for old in before:
-                for new in after:
-                    if old.buffer == new.buffer and how(old, new):
-                        return True
+        reads, writes = self._reads, self._writes
+        for new in later.reads:
+            for old in writes.get(new.buffer, ()):
+                if how(old, new):
+                    return True
+        for new in later.writes:
+            for old in (*writes.get(new.buffer, ()), *reads.get(new.buffer, ())):
+                if how(old, new):
+                    return True
         return False
 
     def add(self, other: _Effects) -> None:
-        self.reads += other.reads
-        self.writes += other.writes
+        for own, more in ((self._reads, other.reads), (self._writes, other.writes)):
+            for access in more:
+                own.setdefault(access.buffer, []).append(access)
 
 
 def route(draft: Draft) -> None:
     """Orders `draft.instrs` and inserts BARRIERs, one at the end included: a step is over when every thread is done."""
     pending = [_Pending(i, *(_effects(i, draft.buffers, small) for small in (False, True))) for i in draft.instrs]
     out: list[Instruction] = []
-    large, small = _Effects(), _Effects()  # since the last barrier of each kind of step
+    large, small = _Touched(), _Touched()  # since the last barrier of each kind of step
     while pending:
         index = _next_free(pending, large, small)
         if index is None:
             index, first = 0, pending[0]
             passed = not small.meets(first.small, Access.crosses)
             out.append(Barrier(layer=first.instr.layer, large=passed))
-            large, small = _Effects(), small if passed else _Effects()
+            large, small = _Touched(), small if passed else _Touched()
         taken = pending.pop(index)
         large.add(taken.large)
         small.add(taken.small)
@@ -95,9 +108,9 @@ class _Pending(NamedTuple):
     small: _Effects
 
 
-def _next_free(pending: list[_Pending], large: _Effects, small: _Effects) -> int | None:
+def _next_free(pending: list[_Pending], large: _Touched, small: _Touched) -> int | None:
     """The first pending instruction that needs no barrier in any step and may overtake those before it."""
-    skipped = _Effects()
+    skipped = _Touched()
     for i, next_ in enumerate(pending[:_LOOKAHEAD]):
         waits = large.meets(next_.large, Access.crosses) or small.meets(next_.small, Access.crosses)
         if not waits and not skipped.meets(next_.large, Access.overlaps):
