@@ -144,7 +144,7 @@ def test_plain_arithmetic_equals_the_costs(span, slices, count, data):
     levels = tuple(map(Level, splits.sizes[way, : splits.levels[way]].tolist(), stars))
     tree = Tree(span, levels, slices)
     assert tree.complete
-    found = FINDER.level_cycles(splits, slices, count)
+    found = FINDER.level_cycles(span, slices, count)
     costs = lines.level_costs(LINK, tree, 0, count)
     assert [found[star][way, n] for n, star in enumerate(stars) if splits.members[way, n] > 1] == pytest.approx(
         [cost.cycles for cost in costs]

@@ -89,10 +89,12 @@ class Map:
         In the order in which they are first used, each takes the lowest gap between those alive at the same time; of a
         chunk, whose values are large, also with the largest first, if that ends lower.
         """
+        own = [value for value in stream.values if value.view is None and value.kind is Kind.ACTIVATION]
+        if not own:
+            return {}, aligned(base, self.banks.period)
         shares = shares_of(stream, self.trees)
         lives = lifetimes(stream, shares.stored)
-        values = [v for v in stream.values if v.view is None and v.kind is Kind.ACTIVATION and v.name in lives]
-        sizes = {v.name: self._room(stream, shares, v) for v in values}
+        sizes = {value.name: self._room(stream, shares, value) for value in own if value.name in lives}
         in_turn = sorted(sizes, key=lambda name: lives[name])
         found = _packed(in_turn, sizes, lives, base)
         if self.chunk > 1:

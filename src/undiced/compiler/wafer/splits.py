@@ -9,8 +9,6 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.machine import lines
-
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
 _DEEP_SIZES = (2, 3, 4, 5, 6, 8)
 _TWO = np.array([(size, middle) for size in _SIZES for middle in (0, *_SIZES)]).T  # 0: two levels, no third
@@ -18,6 +16,7 @@ _DEEP = np.array(list(product(_DEEP_SIZES, repeat=3))).T
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +36,19 @@ class Splits:
     last: Flags
     later: Flags
 
-    def arms(self, slices: int) -> tuple[Ints, Ints]:
-        """Members of the arm that the first slice's root hears first, and of the other (`lines.in_turn`).
 
-        Roots of later levels lie in the middle of their groups or above it: those of groups below them hear from above
-        first.
-        """
-        apart = ~self.later & (self.members >= slices)
-        lower = np.where(apart & (slices > 1), self.members // (2 * slices), self.members // 2)
-        upper = self.members - 1 - lower
-        return np.where(self.last, lower, upper), np.where(self.last, upper, lower)
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What slices that share the line make of its splits, each (splits, 4).
 
-    def crossings(self, slices: int) -> Ints:
-        """How often the busiest link of a star is crossed (`lines.crossings`)."""
-        found = slices * (self.members // 2)
-        of_size = {int(size): lines.crossings(int(size), 1, slices) for size in np.unique(self.members[:, 0])}
-        found[:, 0] = [of_size[size] for size in self.members[:, 0].tolist()]
-        return found
+    Attributes:
+        first, second: members of the arm that the first slice's root hears first, and of the other (`lines.in_turn`).
+        crossings: how often the busiest link of a star is crossed (`lines.crossings`).
+    """
+
+    first: Floats
+    second: Floats
+    crossings: Floats
 
 
 @lru_cache(maxsize=2048)
@@ -78,3 +73,24 @@ def splits_of(span: int) -> Splits:
     later = np.broadcast_to(np.arange(sizes.shape[1]) > 0, sizes.shape)
     levels = np.maximum((sizes > 1).sum(axis=1), 1)
     return Splits(levels, sizes, members, hops, last, later)
+
+
+@lru_cache(maxsize=256)
+def arms_of(span: int, slices: int) -> Arms:
+    """Of a line of `span` cores, and `slices` trees beside each other.
+
+    Roots of later levels lie in the middle of their groups or above it: those of groups below them hear from above
+    first.
+    """
+    splits = splits_of(span)
+    size, apart = splits.members, ~splits.later & (splits.members >= slices)
+    lower = np.where(apart & (slices > 1), size // (2 * slices), size // 2)
+    upper = size - 1 - lower
+    crossings, beside = slices * (size // 2), np.zeros_like(size[:, 0])
+    for which in range(slices):
+        root = (2 * which + 1) * size[:, 0] // (2 * slices)
+        beside = np.maximum(beside, np.maximum(root * (slices - which), (size[:, 0] - 1 - root) * (which + 1)))
+    crossings[:, 0] = np.where(apart[:, 0], beside, crossings[:, 0])
+    turned = ~splits.last
+    first, second = np.where(turned, upper, lower), np.where(turned, lower, upper)
+    return Arms(first.astype(np.float64), second.astype(np.float64), crossings.astype(np.float64))

@@ -11,9 +11,8 @@ from itertools import product
 from math import ceil, inf
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiced.compiler.wafer.splits import Splits, splits_of
+from undiced.compiler.wafer.splits import Floats, arms_of, splits_of
 from undiced.machine import lines
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
@@ -27,7 +26,6 @@ from undiced.program.wafer.workload import work
 _RARELY = 1e-3  # of a stream that no whole layer runs
 
 Payloads = tuple[tuple[int, float], ...]  # wavelets of a slice, and how often a token sends them
-Floats = NDArray[np.float64]  # (splits, 4), of every level
 
 
 def chosen_trees(
@@ -76,7 +74,7 @@ class TreeFinder:
         splits = splits_of(span)
         chain = star = np.zeros(splits.members.shape)
         for count, often in payloads:
-            chained, starred = self.level_cycles(splits, slices, count)
+            chained, starred = self.level_cycles(span, slices, count)
             chain, star = chain + often * chained, star + often * starred
         cost = np.minimum(chain, star)
         total = cost[:, 0] + cost[:, 1] + cost[:, 2] + cost[:, 3]
@@ -92,11 +90,11 @@ class TreeFinder:
                 return tree
         return Tree(span, (Level(span),), slices)
 
-    def level_cycles(self, splits: Splits, slices: int, count: int) -> tuple[Floats, Floats]:
+    def level_cycles(self, span: int, slices: int, count: int) -> tuple[Floats, Floats]:
         """`lines.level_costs` of the first slice of every split's levels in plain arithmetic, as chains and as stars; a
         test holds them equal."""
-        size, hops, later = splits.members, splits.hops, splits.later
-        first, second = splits.arms(slices)
+        splits, arms = splits_of(span), arms_of(span, slices)
+        size, hops, later, first, second = splits.members, splits.hops, splits.later, arms.first, arms.second
         wire, step = count / self._rate, self._step + hops * self._hop
         always = 1 + wire * (splits.last + int(slices > 1))
         before = np.where(later, wire, ceil(count / 2) + self._software)
@@ -106,6 +104,6 @@ class TreeFinder:
         chained = always + np.where(np.minimum(first, second) > 0, both, lone)
         one = wire + (0.0 if count == 1 else self._setup)
         members = one * (size - 2) + np.maximum(before, step)
-        beside = wire * (splits.crossings(slices) - 1) + step
+        beside = wire * (arms.crossings - 1) + step
         starred = always + np.maximum(np.maximum(members, self._step + farthest * hops * self._hop), beside)
         return chained * (size > 1), starred * (size > 1)

@@ -46,6 +46,7 @@ class Shares:
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _parts: dict[str, Roots | None] = field(default_factory=dict)
+    _stored: dict[str, Value] = field(default_factory=dict)
 
     def names(self, name: str) -> tuple[str, ...]:
         """The dimensions of a value."""
@@ -67,10 +68,13 @@ class Shares:
 
     def stored(self, name: str) -> Value:
         """The value whose memory a value lies in: itself, or what it is a view of."""
-        value = self.values[name]
-        while value.view is not None:
-            value = self.values[value.view.parent]
-        return value
+        found = self._stored.get(name)
+        if found is None:
+            found = self.values[name]
+            while found.view is not None:
+                found = self.values[found.view.parent]
+            self._stored[name] = found
+        return found
 
     def constant(self, name: str) -> bool:
         """Whether a value is the same for all tokens of a step."""
