@@ -34,11 +34,12 @@ class Pair:
         return self._run(length)[0][right]
 
     def round(self, right, length):
-        """(cycles until the next may begin, rows of the target) where so many guesses are right."""
+        """(cycles until the next may begin, rows of the target, tokens of the draft) where so many are right."""
         known, entered, drafted = self._run(length)
         end = known[right]
         rows = sum(when <= end for when in entered)
-        return max(end, self._clear(entered, end), self._drafted(drafted, end)), rows
+        taken = sum(when <= end + self.way for when in drafted)
+        return max(end, self._clear(entered, end), self._drafted(drafted, end)), rows, taken
 
     def _run(self, length):
         """(when rows are done, when they entered, when the draft took tokens) if all guesses are right."""

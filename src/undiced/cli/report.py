@@ -94,6 +94,7 @@ def _guesses(found: dict[str, object]) -> None:
         ("rounds with guesses", f"{figures['rounds_with_guesses']:.0%}"),
         ("a round's guesses", f"{found['drafted_tokens']} at most, for {figures['tokens_per_round']:.2f} tokens"),
         ("rows of the target per token", f"{figures['rows_per_token']:.2f}: wrong ones drain and are overwritten"),
+        *_joules(cast(dict[str, dict[str, float]], found.get("energy", {}))),
         ("crossings", f"{to_target:.1f} us to the target, {to_draft:.1f} us back (assumed)"),
         *(
             (f"on {each['on']}", f"{each['tokens_per_second']:,.0f}")
@@ -104,6 +105,17 @@ def _guesses(found: dict[str, object]) -> None:
     ]
     for name, text in rows:
         _say(f"    {name:30}{text}")
+
+
+def _joules(energy: dict[str, dict[str, float]]) -> Iterator[tuple[str, str]]:
+    """Of a token with guesses, what of it is for those that are wrong, and without any."""
+    if not energy:
+        return
+    total, vain, draft, plain = (
+        energy[name]["median"] for name in ("token_j", "rows_in_vain_j", "draft_j", "token_j_without_guesses")
+    )
+    words = f"{total:.3g}, of it rows in vain {vain:.2g} and the draft {draft:.2g}; without guesses {plain:.3g}"
+    yield "joules a token (assumed)", words
 
 
 def _experts(crowd: dict[str, object]) -> None:

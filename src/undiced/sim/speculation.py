@@ -40,10 +40,12 @@ class Guesses:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A round with so many right guesses: until the next begins, and the target's rows that it took."""
+    """A round with so many right guesses: until the next begins, the target's rows and the draft's tokens that it took,
+    those in vain included."""
 
     cycles: float
     rows: int
+    drafted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Speculation:
     Attributes:
         length: guesses of a round at most; 0: none are made.
         tokens: expected tokens of a round, the target's own included; cycles, rows: of it, expected.
+        drafted: tokens that the draft computes in a round, expected.
     """
 
     acceptance: Acceptance
@@ -60,6 +63,7 @@ class Speculation:
     tokens: float
     cycles: float
     rows: float
+    drafted: float
     clock_hz: float
 
     @property
@@ -87,7 +91,9 @@ def rounds(target: Timing, guesses: Guesses, length: int) -> list[Round]:
         known = at + target.token_cycles
         rows = bisect_right(entered, known)
         clear = entered[rows - 1] + target.initiation_interval_cycles
-        found.append(Round(max(known, clear, _drafted(guesses, known, length)), rows))
+        drafted = _drafted(guesses, known, length)
+        free = (drafted - 1) * guesses.each_cycles + guesses.interval_cycles if drafted else 0.0
+        found.append(Round(max(known, clear, free), rows, drafted))
     return found
 
 
@@ -102,12 +108,12 @@ def _entered(target: Timing, guesses: Guesses, length: int) -> list[float]:
     return entered
 
 
-def _drafted(guesses: Guesses, known: float, length: int) -> float:
-    """When the draft's slowest place is free of the last token that it took; of a whole round it takes the last guess,
-    too, whose keys and values the next round needs."""
+def _drafted(guesses: Guesses, known: float, length: int) -> int:
+    """Tokens that the draft takes until it hears what was drawn: the one that begins the round and its own guesses. Of
+    a whole round it takes the last guess, too, whose keys and values the next round needs."""
     if not (guesses.each_cycles and length):
-        return 0.0
-    return min(length, floor(known / guesses.each_cycles)) * guesses.each_cycles + guesses.interval_cycles
+        return 0
+    return 1 + min(length, floor(known / guesses.each_cycles))
 
 
 def _expected(target: Timing, guesses: Guesses, acceptance: Acceptance, length: int) -> Speculation:
@@ -117,4 +123,5 @@ def _expected(target: Timing, guesses: Guesses, acceptance: Acceptance, length: 
     tokens = made * sum(chance * (right + 1) for right, (chance, _) in enumerate(each)) + plain
     cycles = made * sum(chance * one.cycles for chance, one in each) + plain * target.token_cycles
     rows = made * sum(chance * one.rows for chance, one in each) + plain
-    return Speculation(acceptance, length, tokens, cycles, rows, target.clock_hz)
+    drafted = made * sum(chance * one.drafted for chance, one in each)
+    return Speculation(acceptance, length, tokens, cycles, rows, drafted, target.clock_hz)

@@ -5,15 +5,19 @@ are worth there. A lookup needs no cores: the host guesses.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError, InvalidRequestError
+from undiced.machine.energy import energy_draws
+from undiced.machine.interval import Interval
 from undiced.program.wafer.rings import tokens_ahead
 from undiced.program.wafer.step import Step
 from undiced.sim.acceptance import Acceptance
 from undiced.sim.clock import Timing, time_step
 from undiced.sim.crossing import across_s, between_s, host_s
+from undiced.sim.power.power import counts_of
 from undiced.sim.prompt import multiply_adds
 from undiced.sim.speculation import Guesses, Speculation, speculate
 from undiced.study.question import Placed, Question, place
@@ -204,6 +208,7 @@ def speculation(target: Placed, asked: Question, token: Timing, progress: Progre
         "rows_per_token": found.rows / found.tokens,
         "tokens_per_second": found.tokens_per_second,
         "gain": found.tokens_per_second / token.tokens_per_second,
+        **_priced(target, best, found, token, asked.positions),
         "homes": [
             {"on": home.words, "wafers": home.wafers, "tokens_per_second": at(home, said.acceptance).tokens_per_second}
             for home in every
@@ -212,3 +217,37 @@ def speculation(target: Placed, asked: Question, token: Timing, progress: Progre
             {"work": name, "tokens_per_second": at(best, each).tokens_per_second} for name, each in said.by_work
         ],
     }
+
+
+def _priced(
+    target: Placed, home: Home, found: Speculation, token: Timing, context: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What tokens take, if energies are known that go with the machine's power."""
+    with suppress(CompileError):
+        return {"energy": energy(target, home, found, token, context)}
+    return {}
+
+
+def energy(target: Placed, home: Home, found: Speculation, token: Timing, context: int) -> dict[str, dict[str, float]]:
+    """Joules of a token with guesses and without, at the wall and one user's, as intervals over what is assumed.
+
+    A row in vain takes what any other takes; the draft computes its tokens whether they are right or not; what wafers
+    take without work lasts as long as a round. The host's lookups and the crossings are not priced.
+    """
+    drawn = energy_draws(target.wafer)
+    row = drawn.joules @ counts_of(target.program, target.wafer, context) / drawn.delivered
+    drafted = 0.0 * row
+    if home.program is not None and home.wafer is not None:
+        counts = counts_of(home.program, home.wafer, context)
+        drafted = drawn.joules @ counts / drawn.delivered * (found.drafted / found.tokens)
+    idle = drawn.idle_w / drawn.delivered  # of each wafer
+    wafers, vain = target.program.wafers, (found.rows / found.tokens - 1) * row
+    waited = idle * (wafers + home.wafers) / found.tokens_per_second
+    parts = {
+        "token_j": row + vain + drafted + waited,
+        "rows_in_vain_j": vain,
+        "draft_j": drafted,
+        "idle_j": waited,
+        "token_j_without_guesses": row + idle * wafers / token.tokens_per_second,
+    }
+    return {name: Interval.of(joules).as_dict() for name, joules in parts.items()}

@@ -46,24 +46,25 @@ def test_rounds_take_what_tokens_take_that_pass_the_places_one_by_one(target, dr
     each = rounds(target_of(target), guesses, in_time)
     for right in data.draw(st.lists(st.integers(0, in_time), min_size=1, max_size=5)):
         found = pair.round(right, in_time)
-        assert found == (each[right].cycles, each[right].rows), (right, in_time)
+        assert found == (each[right].cycles, each[right].rows, each[right].drafted), (right, in_time)
 
 
 @settings(max_examples=10, deadline=None)
 @given(PLACES, PLACES, st.integers(0, 100), st.floats(0, 0.95), st.integers(0, 99))
 def test_what_is_expected_is_the_mean_of_many_rounds(target, draft, way, share, seed):
     found = speculate(target_of(target), guesses_of(draft, way), Acceptance.assumed(share))
-    pair, draw, tokens, cycles, rows = Pair(target, draft, way), random.Random(seed), 0, 0.0, 0
+    pair, draw, tokens, cycles, rows, drafted = Pair(target, draft, way), random.Random(seed), 0, 0.0, 0, 0
     count = 800
     for _ in range(count):
         right = 0
         while right < found.length and draw.random() < share:
             right += 1
-        taken, entered = pair.round(right, found.length)
-        tokens, cycles, rows = tokens + right + 1, cycles + taken, rows + entered
+        taken, entered, computed = pair.round(right, found.length)
+        tokens, cycles, rows, drafted = tokens + right + 1, cycles + taken, rows + entered, drafted + computed
     assert cycles / tokens == pytest.approx(found.cycles / found.tokens, rel=0.1)
     assert tokens / count == pytest.approx(found.tokens, rel=0.12)
     assert rows / count == pytest.approx(found.rows, rel=0.12)
+    assert drafted / count == pytest.approx(found.drafted, rel=0.12)
 
 
 @settings(max_examples=60, deadline=None)

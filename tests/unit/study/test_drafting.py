@@ -3,15 +3,18 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from support.tiny_models import load_case
 
 import undiced
 from undiced.core.errors import InvalidRequestError
 from undiced.machine import find_machine
+from undiced.machine.energy import energy_draws
 from undiced.program.wafer.rings import tokens_ahead
 from undiced.sim.acceptance import LENGTH_MAX
 from undiced.sim.crossing import across_s, between_s, host_s
+from undiced.sim.power.power import power
 from undiced.study.question import Question, place
 from undiced.study.rows import COLUMNS
 
@@ -59,6 +62,22 @@ def test_a_draft_lies_beside_its_target_where_cores_are_spare(found):
     assert said["gain"] == pytest.approx(said["tokens_per_second"] / found["tokens_per_second"])
     speed = said["tokens_per_round"] * found["clock_hz"] / said["cycles_per_round"]
     assert speed == pytest.approx(said["tokens_per_second"]) and said["rows_per_token"] >= 1
+
+
+def test_rows_in_vain_and_the_drafts_tokens_are_paid_for(found, target):
+    """Without guesses a token takes what `undiced power` says of one user's; with them each part by what it is of."""
+    said = found["speculation"]
+    energy = {name: each["median"] for name, each in said["energy"].items()}
+    made = place(Question(target, **ASKED, draft="lookup"))
+    alone = power(made.program, made.wafer, 64)
+    assert energy["token_j_without_guesses"] == pytest.approx(alone.one.token_j.median, rel=1e-6)
+    delivered = np.median(energy_draws(made.wafer).delivered)
+    row = alone.work_j.median / delivered
+    assert energy["rows_in_vain_j"] == pytest.approx((said["rows_per_token"] - 1) * row, rel=0.05)
+    assert 0 < energy["draft_j"] < said["tokens_per_round"] * row and said["gain"] > 1
+    assert energy["idle_j"] < energy["token_j_without_guesses"] - row  # it waits for a shorter time
+    total = row + energy["rows_in_vain_j"] + energy["draft_j"] + energy["idle_j"]
+    assert energy["token_j"] == pytest.approx(total, rel=0.05)
 
 
 def test_crossings_are_those_of_where_it_lies(found, target, draft):
