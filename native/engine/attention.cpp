@@ -6,12 +6,13 @@
 #include <limits>
 #include <stdexcept>
 
-#include "isa.h"
-
 namespace undiced {
 namespace {
 
 constexpr int kRows = 64;        // queries that share one pass over a page: its block of K and V stays in L1
+constexpr int kWordsRows = 192;  // the same where a page is turned into words first, which costs what 6 rows do
+constexpr int kWordsTokens = 33;  // least new tokens of a sequence for that: fewer have the bits of floats
+constexpr int kMemberUnits = 4;  // so many units of a prompt there should be for each member, so that all end together
 constexpr int kMergeTokens = 8;  // sequences with so few new tokens are cut over pages
 constexpr int kChunkPages = 8;   // least pages of a chunk: 256 positions
 constexpr int kEqualChunks = 8;  // so many have that; then two of four times as many pages, two of eight, and so on
@@ -36,13 +37,21 @@ int chunk_of(int page, int reach) {
     return chunk + (page - end) / (end / 2);
 }
 
+// Those of `tokens` queries, the first at `position`, that see all slots of a page.
+Share seeing_all(const Reach& reach, int position, int tokens, int page) {
+    const int begin = std::clamp(page * kPage + kPage - 1 - position, 0, tokens);
+    int end = tokens;
+    while (end > begin && reach.first(position + end - 1) > page * kPage) --end;
+    return {begin, end};
+}
+
 }  // namespace
 
 Attention::Attention(const Kernels& kernels, const KvCache& kv, const Limits& limits, int members)
     : kernels_(kernels), kv_(kv), limits_(limits), members_(members) {}
 
 int Attention::add(const AttentionShape& shape) {
-    const int group = shape.group(), block_tokens = std::max(1, kRows / group);
+    const int group = shape.group(), block_tokens = this->block_tokens(shape);
     most_groups_ = std::max(most_groups_, shape.groups);
     most_dim_ = std::max({most_dim_, shape.key_dim, shape.value_dim});
     most_rows_ = std::max(most_rows_, group * block_tokens);
@@ -53,22 +62,48 @@ int Attention::add(const AttentionShape& shape) {
     return static_cast<int>(layers_.size()) - 1;
 }
 
+int Attention::block_tokens(const AttentionShape& shape) const {
+    const int least = std::max(1, kRows / shape.group());
+    if (!in_words(shape)) return least;
+    const std::int64_t fair = std::int64_t{limits_.max_tokens} * shape.groups / (kMemberUnits * members_);
+    return static_cast<int>(std::clamp<std::int64_t>(fair, least, std::max(least, kWordsRows / shape.group())));
+}
+
 std::size_t Attention::plan_for(const AttentionShape& shape) {
-    const int block_tokens = std::max(1, kRows / shape.group());
+    const int block_tokens = this->block_tokens(shape);
     for (std::size_t i = 0; i < plans_.size(); ++i)
         if (plans_[i].reach == shape.reach && plans_[i].block_tokens == block_tokens) return i;
     plans_.push_back({shape.reach, block_tokens, {}});
     return plans_.size() - 1;
 }
 
+Attention::Scratch Attention::make_scratch() const {
+    const std::size_t rows = (static_cast<std::size_t>(most_rows_) + kWordRows - 1) / kWordRows * kWordRows;
+    const auto dim = static_cast<std::size_t>(most_dim_);
+    Scratch s;
+    s.codes.resize(static_cast<std::size_t>(most_codes_));
+    s.q.resize(rows * dim);
+    s.out.resize(rows * dim);
+    s.max.resize(rows);
+    s.sum.resize(rows);
+    s.begin.resize(rows);
+    s.end.resize(rows);
+    if (kernels_.words == nullptr) return s;
+    s.q_scale.resize(rows);
+    s.q_words.resize(rows * dim / 32);  // 32 words a line; rows are a multiple of 8, columns too
+    s.page_lines.resize(2 * dim + 2 + (dim + 15) / 16);
+    s.page.k = reinterpret_cast<std::int16_t*>(&s.page_lines[0]);
+    s.page.v = reinterpret_cast<std::int16_t*>(&s.page_lines[dim]);
+    s.page.k_scale = reinterpret_cast<float*>(&s.page_lines[2 * dim]);
+    s.page.v_scale = reinterpret_cast<float*>(&s.page_lines[2 * dim + 2]);
+    return s;
+}
+
 void Attention::prepare() {
-    const auto rows = static_cast<std::size_t>(most_rows_), dim = static_cast<std::size_t>(most_dim_);
+    const auto rows = static_cast<std::size_t>(most_rows_ + kWordRows), dim = static_cast<std::size_t>(most_dim_);
     const std::size_t values = checked_product(rows, dim), members = static_cast<std::size_t>(members_);
-    check_fits(checked_product(checked_product(values + 2 * rows, 2 * sizeof(float)), members), "attention's scratch");
-    for (int i = 0; i < members_; ++i)
-        scratch_.push_back({std::vector<float>(values), std::vector<float>(values), std::vector<float>(rows),
-                            std::vector<float>(rows), std::vector<WideBlock>(static_cast<std::size_t>(most_codes_)),
-                            std::vector<std::int32_t>(rows), std::vector<std::int32_t>(rows)});
+    check_fits(checked_product(checked_product(values + 2 * rows, 3 * sizeof(float)), members), "attention's scratch");
+    for (int i = 0; i < members_; ++i) scratch_.push_back(make_scratch());
     const auto batch = static_cast<std::size_t>(limits_.max_batch);
     const int last_page = (limits_.context - 1) / kPage;
     std::size_t blocks = 1;
@@ -114,7 +149,8 @@ void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, int&
             const int first = page;
             if (chunk + 1 == chunks) page = pages_end;
             while (page < pages_end && chunk_at(page) == before + chunk) ++page;
-            plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place});
+            plan.units.push_back(
+                {sequence, row, tokens, position, first, page, chunk, chunks, place, end - begin >= kWordsTokens});
         }
     }
 }
@@ -222,33 +258,73 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
     args.q = scratch.q.data();
     args.ldq = args.key_dim = shape.key_dim;
     args.value_dim = shape.value_dim;
-    args.rows = heads * unit.tokens;
     if (spec.type == KvType::kInt8) {
         args.qx = scratch.codes.data();
-        for (std::int64_t row = 0; row < args.rows; ++row)
+        for (std::int64_t row = 0; row < heads * unit.tokens; ++row)
             kernels_.quantize_wide(args.q + row * args.ldq, args.key_dim,
                                    scratch.codes.data() + row * blocks_of(args.key_dim));
     }
-    args.begin = scratch.begin.data();
-    args.end = scratch.end.data();
     args.scale = call.scale;
     args.softcap = call.softcap;
     args.max = state.max;
     args.sum = state.sum;
     args.out = state.out;
     args.ldo = state.stride;
+    const WordKernels* words = unit.prompt && in_words(shape) ? kernels_.words : nullptr;
+    std::int16_t* q_words = words ? reinterpret_cast<std::int16_t*>(scratch.q_words.data()) : nullptr;
+    if (words)
+        words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale, q_words, scratch.q_scale.data());
     for (int page = unit.first_page; page < unit.end_page; ++page) {
-        for (int row = 0; row < args.rows; ++row) {
-            const int position = unit.position + row / heads, base = page * kPage;
-            const int end = std::clamp(position + 1 - base, 0, kPage);
-            scratch.begin[static_cast<std::size_t>(row)] = std::clamp(shape.reach.first(position) - base, 0, end);
-            scratch.end[static_cast<std::size_t>(row)] = end;
-        }
         const auto keys_of = [&](int at) { return kv_.keys(shape.layer, in.pages_of(unit.sequence)[at], kv_head); };
         args.k = keys_of(page);
         args.v = spec.latent ? nullptr : args.k + key_words(spec.type, shape.key_dim);
         args.next = page + 1 < unit.end_page ? keys_of(page + 1) : nullptr;
-        spec.type == KvType::kInt8 ? kernels_.attend_int8(args) : kernels_.attend(args);
+        const Share all{std::clamp(page * kPage - unit.position, 0, unit.tokens), unit.tokens};
+        const Share whole = words ? seeing_all(shape.reach, unit.position, unit.tokens, page) : Share{0, 0};
+        if (whole.begin < whole.end &&
+            words->page(args.k, args.v, shape.key_dim, shape.value_dim, scratch.page)) {
+            words->attend({.q = q_words,
+                           .q_scale = scratch.q_scale.data(),
+                           .first = whole.begin * heads,
+                           .end = whole.end * heads,
+                           .key_dim = shape.key_dim,
+                           .value_dim = shape.value_dim,
+                           .page = scratch.page,
+                           .softcap = call.softcap,
+                           .max = state.max,
+                           .sum = state.sum,
+                           .out = state.out,
+                           .ldo = state.stride});
+            attend_seen(shape.reach, unit, heads, page, {all.begin, whole.begin}, args, scratch);
+            attend_seen(shape.reach, unit, heads, page, {whole.end, all.end}, args, scratch);
+        } else {
+            attend_seen(shape.reach, unit, heads, page, all, args, scratch);
+        }
+    }
+}
+
+// The rows of some tokens against what they see of a page.
+void Attention::attend_seen(const Reach& reach, const Unit& unit, int heads, int page, Share tokens, AttendArgs args,
+                              Scratch& scratch) const {
+    if (tokens.begin >= tokens.end) return;
+    const int begin = tokens.begin * heads, base = page * kPage;
+    for (int row = begin; row < tokens.end * heads; ++row) {
+        const int position = unit.position + row / heads, end = std::clamp(position + 1 - base, 0, kPage);
+        scratch.begin[static_cast<std::size_t>(row)] = std::clamp(reach.first(position) - base, 0, end);
+        scratch.end[static_cast<std::size_t>(row)] = end;
+    }
+    args.rows = tokens.end * heads - begin;
+    args.q += begin * args.ldq;
+    args.begin = scratch.begin.data() + begin;
+    args.end = scratch.end.data() + begin;
+    args.max += begin;
+    args.sum += begin;
+    args.out += begin * args.ldo;
+    if (args.qx != nullptr) {
+        args.qx += begin * blocks_of(args.key_dim);
+        kernels_.attend_int8(args);
+    } else {
+        kernels_.attend(args);
     }
 }
 

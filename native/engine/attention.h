@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "isa.h"
 #include "kernels.h"
 #include "kv.h"
 #include "memory.h"
@@ -81,6 +82,7 @@ class Attention {
         int first_page, end_page;
         int chunk, chunks;  // which part of the visible pages this is; a query of a draft may see none of it
         int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
+        bool prompt;        // one of many new tokens of a sequence: pages that are seen whole are multiplied as words
     };
     struct Plan {
         Reach reach;
@@ -91,10 +93,16 @@ class Attention {
         AttentionShape shape;
         std::size_t plan;
     };
+    struct alignas(64) Line {
+        std::byte bytes[64];
+    };
     struct Scratch {
         std::vector<float> q, out, max, sum;
         std::vector<WideBlock> codes;  // of q, where keys are int8
         std::vector<std::int32_t> begin, end;
+        std::vector<float> q_scale;
+        std::vector<Line> q_words, page_lines;
+        PageWords page;
     };
     // Running softmax of `rows` queries.
     struct Partial {
@@ -103,7 +111,14 @@ class Attention {
     };
 
     const Layer& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
+    // Whether whole pages are turned into words for prompts: f16 alone, int8 pages are multiplied as they are.
+    bool in_words(const AttentionShape& shape) const {
+        const KvSpec& spec = kv_.spec(shape.layer);
+        return kernels_.words != nullptr && !spec.latent && spec.type == KvType::kF16;
+    }
+    int block_tokens(const AttentionShape& shape) const;
     std::size_t plan_for(const AttentionShape& shape);
+    Scratch make_scratch() const;
     template <class Body>
     void for_kept(const Layer& layer, const StepInput& in, int member, Body&& body) const;
     void cut_sequence(Plan& plan, const StepInput& in, int sequence, int& merges);
@@ -111,6 +126,8 @@ class Attention {
     void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,
                       Scratch& scratch) const;
+    void attend_seen(const Reach& reach, const Unit& unit, int heads, int page, Share tokens, AttendArgs args,
+                       Scratch& scratch) const;
     void merge(const AttentionCall& call, const Unit& unit, int group);
     Partial partial(int merge, int group, int chunk) const;
 

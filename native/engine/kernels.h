@@ -112,6 +112,48 @@ struct AttendArgs {
     std::int64_t ldo = 0;
 };
 
+// Many rows over a page that all of them see whole, in 16-bit integers ("words"): value = scale * word. The words of a
+// query and of a key have a length (the root of the sum of their squares) of 32767, so that no sum of products exceeds
+// 2^30 (Cauchy and Schwarz); those of a column of a page's values have 16383. A weight's word is next to its row's
+// largest on that page, 23000: 32 of them have a length of 2^17 at most. That is about what f16 keeps.
+inline constexpr float kWordLength = 32767.0f;
+inline constexpr std::int64_t kWordRows = 8;  // rows are padded to a multiple of it
+
+// One page of one head. Blocks are 64-byte aligned; how words lie in them is the level's affair.
+struct PageWords {
+    std::int16_t* k = nullptr;  // key_dim * 32
+    std::int16_t* v = nullptr;  // 32 * value_dim
+    float* k_scale = nullptr;   // 32
+    float* v_scale = nullptr;   // value_dim
+};
+
+// Rows [first, end) see the page, with the state of AttendArgs; memory of q, q_scale and the state is there for whole
+// groups of kWordRows rows, and other rows keep their state. q and q_scale are what `queries` wrote.
+struct WordArgs {
+    const std::int16_t* q = nullptr;
+    const float* q_scale = nullptr;
+    std::int64_t first = 0;
+    std::int64_t end = 0;
+    std::int64_t key_dim = 0;    // a multiple of 8
+    std::int64_t value_dim = 0;  // a multiple of 8
+    PageWords page;
+    float softcap = 0.0f;
+    float* max = nullptr;
+    float* sum = nullptr;
+    float* out = nullptr;
+    std::int64_t ldo = 0;
+};
+
+struct WordKernels {
+    // The words of a page; returns whether all its numbers are finite. Of those that are not, words say nothing.
+    bool (*page)(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
+                 const PageWords& out);
+    // The words of `rows` dense rows, and their scales times `factor`.
+    void (*queries)(const float* q, std::int64_t rows, std::int64_t key_dim, float factor, std::int16_t* out,
+                    float* scales);
+    void (*attend)(const WordArgs& args);
+};
+
 enum class Activation : std::int32_t { kSilu = 0, kGelu = 1, kGeluTanh = 2, kRelu = 3, kTanh = 4, kSigmoid = 5 };
 
 // half: pairs (i, i + dims / 2); interleaved: pairs (2i, 2i + 1). Dimensions beyond `dims` of a head stay as they are.
@@ -134,6 +176,7 @@ struct Kernels {
     void (*kv_write_int8)(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim,
                           std::uint16_t* k, std::uint16_t* v, std::int64_t slot);
     void (*attend_int8)(const AttendArgs& args);
+    const WordKernels* words;  // nullptr where floats are as fast
     // out[i] /= sum for each row (rows that saw nothing become 0).
     void (*attend_finish)(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum);
 

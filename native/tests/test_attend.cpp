@@ -192,6 +192,138 @@ void run_not_finite(const Kernels& kernels) {
             }
 }
 
+// A level's words: rows [first, end) of whole pages against a softmax in double precision of what the pages hold.
+// Other rows keep their state, and a row has the bits that it has beside other rows.
+struct WordState {
+    std::vector<float> out, max, sum;
+};
+
+class WordPages {
+  public:
+    WordPages(const Kernels& kernels, Random& random, std::int64_t pages, std::int64_t dims, std::int64_t rows)
+        : kernels_(kernels), pages_(pages), dims_(dims), rows_((rows + kWordRows - 1) / kWordRows * kWordRows) {
+        const std::vector<float> kv = random_floats(random, static_cast<std::size_t>(2 * pages * 32 * dims), 1.0f);
+        f16.resize(kv.size());
+        kernels.f32_to_f16(kv.data(), f16.data(), static_cast<std::int64_t>(kv.size()));
+        for (std::int64_t d = 0; d < dims; ++d) f16[static_cast<std::size_t>(d * 32 + 5)] = 0;  // a key of zeros
+        q = random_floats(random, static_cast<std::size_t>(rows_ * dims), 2.0f);
+        lines_.resize(static_cast<std::size_t>(2 * dims + 2 + dims + rows_ * dims / 32));
+    }
+
+    const std::uint16_t* k(std::int64_t page) const { return f16.data() + page * 64 * dims_; }
+    const std::uint16_t* v(std::int64_t page) const { return k(page) + 32 * dims_; }
+    PageWords words() {
+        const auto at = [&](std::int64_t line) { return lines_[static_cast<std::size_t>(line)].bytes; };
+        return {reinterpret_cast<std::int16_t*>(at(0)), reinterpret_cast<std::int16_t*>(at(dims_)),
+                reinterpret_cast<float*>(at(2 * dims_)), reinterpret_cast<float*>(at(2 * dims_ + 2))};
+    }
+
+    WordState attend(std::int64_t first, std::int64_t end, float scale, float softcap) {
+        const auto count = static_cast<std::size_t>(rows_);
+        WordState s{std::vector<float>(count * static_cast<std::size_t>(dims_), 0.0f),
+                    std::vector<float>(count, -std::numeric_limits<float>::infinity()), std::vector<float>(count, 0.0f)};
+        std::vector<float> scales(count);
+        auto* words_of_q = reinterpret_cast<std::int16_t*>(lines_[static_cast<std::size_t>(3 * dims_ + 2)].bytes);
+        kernels_.words->queries(q.data(), rows_, dims_, scale, words_of_q, scales.data());
+        for (std::int64_t page = 0; page < pages_; ++page) {
+            check(kernels_.words->page(k(page), v(page), dims_, dims_, words()), "a finite page says that it is");
+            kernels_.words->attend({.q = words_of_q,
+                                    .q_scale = scales.data(),
+                                    .first = first,
+                                    .end = end,
+                                    .key_dim = dims_,
+                                    .value_dim = dims_,
+                                    .page = words(),
+                                    .softcap = softcap,
+                                    .max = s.max.data(),
+                                    .sum = s.sum.data(),
+                                    .out = s.out.data(),
+                                    .ldo = dims_});
+        }
+        return s;
+    }
+
+    // Row `row` of the result, in double precision.
+    std::vector<double> expected(std::int64_t row, float scale, float softcap) const {
+        std::vector<double> out(static_cast<std::size_t>(dims_)), scores;
+        for (std::int64_t t = 0; t < 32 * pages_; ++t) {
+            double score = 0.0;
+            for (std::int64_t d = 0; d < dims_; ++d)
+                score += static_cast<double>(q[static_cast<std::size_t>(row * dims_ + d)]) *
+                         reference_half(k(t / 32)[d * 32 + t % 32]);
+            score *= scale;
+            scores.push_back(softcap > 0.0f ? softcap * std::tanh(score / softcap) : score);
+        }
+        const double most = *std::max_element(scores.begin(), scores.end());
+        double total = 0.0;
+        for (double& score : scores) total += score = std::exp(score - most);
+        for (std::int64_t t = 0; t < 32 * pages_; ++t)
+            for (std::int64_t d = 0; d < dims_; ++d)
+                out[static_cast<std::size_t>(d)] +=
+                    scores[static_cast<std::size_t>(t)] / total * reference_half(v(t / 32)[t % 32 * dims_ + d]);
+        return out;
+    }
+
+    std::vector<std::uint16_t> f16;
+    std::vector<float> q;
+
+  private:
+    struct alignas(64) Line {
+        std::byte bytes[64];
+    };
+    const Kernels& kernels_;
+    const std::int64_t pages_, dims_, rows_;
+    std::vector<Line> lines_;
+};
+
+void run_words(const Kernels& kernels, Random& random, std::int64_t dims, float softcap) {
+    const std::string what = std::string(kernels.name) + " words dims=" + std::to_string(dims);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(dims));
+    WordPages pages(kernels, random, 3, dims, 27);
+    const WordState all = pages.attend(0, 27, scale, softcap);
+    for (std::int64_t row = 0; row < 27; ++row) {
+        const std::vector<double> want = pages.expected(row, scale, softcap);
+        for (std::int64_t d = 0; d < dims; ++d)
+            check_near(all.out[static_cast<std::size_t>(row * dims + d)] / all.sum[static_cast<std::size_t>(row)],
+                       want[static_cast<std::size_t>(d)], 1e-3, what);
+    }
+    const WordState some = pages.attend(5, 18, scale, softcap);
+    for (std::int64_t row = 0; row < 27; ++row) {
+        const auto r = static_cast<std::size_t>(row);
+        const bool counts = row >= 5 && row < 18;
+        check(some.sum[r] == (counts ? all.sum[r] : 0.0f), what + ": rows that do not count keep their sums");
+        for (std::int64_t d = 0; d < dims; ++d) {
+            const auto at = static_cast<std::size_t>(row * dims + d);
+            check(some.out[at] == (counts ? all.out[at] : 0.0f), what + ": a row's bits do not depend on its neighbors");
+        }
+    }
+    for (const std::size_t at : {std::size_t{7}, static_cast<std::size_t>(33 * dims)}) {  // of a key, of a value
+        const std::uint16_t before = pages.f16[at];
+        pages.f16[at] = 0x7e00;
+        check(!kernels.words->page(pages.k(0), pages.v(0), dims, dims, pages.words()), what + ": NaN is noticed");
+        pages.f16[at] = before;
+    }
+    pages.q[2] = std::numeric_limits<float>::quiet_NaN();
+    const WordState bad = pages.attend(0, 27, scale, softcap);
+    check(std::isnan(bad.out[0]) && std::isnan(bad.sum[0]), what + ": a query of NaN has no number as its result");
+    check(bad.out[static_cast<std::size_t>(dims)] == all.out[static_cast<std::size_t>(dims)],
+          what + ": its neighbor has its own");
+}
+
+// Words at their bounds: numbers of one size and sign make the largest sums that there can be.
+void run_largest_words(const Kernels& kernels, Random& random) {
+    for (const std::int64_t dims : {8, 64, 256}) {
+        WordPages pages(kernels, random, 1, dims, 8);
+        std::fill(pages.f16.begin(), pages.f16.end(), 0x7bff);  // 65504
+        std::fill(pages.q.begin(), pages.q.end(), -3.0f);
+        const WordState s = pages.attend(0, 8, 1e-6f, 0.0f);
+        for (std::size_t row = 0; row < 8; ++row) {
+            check_near(s.max[row], -3e-6 * 65504.0 * static_cast<double>(dims), 1e-2, "the largest score");
+            check_near(s.out[row * static_cast<std::size_t>(dims)] / s.sum[row], 65504.0, 8.0, "the largest value");
+        }
+    }
+}
+
 // A row whose range is empty on a page keeps its state; huge values saturate instead of becoming infinite.
 void run_edges(const Kernels& kernels) {
     const std::int64_t dims = 16;
@@ -241,6 +373,10 @@ void run_latents(const Kernels& kernels, Random& random) {
         run_case(kernels, random, {rows, 70, 40, 32, 0, 0.0f, true});
     run_case(kernels, random, {16, 100, 576, 512, 0, 0.0f, true});
     run_case(kernels, random, {9, 96, 24, 8, 20, 0.0f, true});
+    if (kernels.words == nullptr) return;
+    for (const std::int64_t dims : {8, 16, 40, 64, 80, 128, 256}) run_words(kernels, random, dims, 0.0f);
+    run_words(kernels, random, 64, 5.0f);
+    run_largest_words(kernels, random);
 }
 
 // One page of int8 keys and values, and rows that attend to it.

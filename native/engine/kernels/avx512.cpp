@@ -15,6 +15,8 @@ void matmul(const MatmulArgs& args) {
     args.w->format->integer() ? matmul_by_format<Avx512Policy>(args) : matmul_dense_any(args);
 }
 
+constexpr const WordKernels* words = nullptr;
+
 }  // namespace
 }  // namespace undiced
 

@@ -350,6 +350,8 @@ void bf16_to_f32(const std::uint16_t* x, float* out, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) out[i] = bf16_to_float(x[i]);
 }
 
+constexpr const WordKernels* words = nullptr;
+
 }  // namespace
 }  // namespace undiced
 

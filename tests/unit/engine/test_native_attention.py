@@ -159,6 +159,25 @@ def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: in
         assert_array_equal(cache.rig.buffer(1)[0], together[row])
 
 
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("name", ["grouped", "one kv head", "window over pages", "chunk of pages", "all", "int8"])
+def test_a_prompts_row_has_the_same_bits_however_the_prompt_is_cut(name: str, threads: int) -> None:
+    """As long as more than 32 of its tokens come at a time."""
+
+    def result(*chunks: int) -> F32:
+        cache, pages = Cache(SHAPES[name], threads), pages_for(8, seed=4)
+        rows, done = [], 0
+        for chunk in chunks:
+            cache.rig.step([Seq(range(done, done + chunk), done, pages)])
+            rows.append(cache.rig.buffer(1))
+            done += chunk
+        return np.concatenate(rows)
+
+    whole = result(250)
+    assert_array_equal(result(40, 71, 33, 33, 73), whole)
+    assert_array_equal(result(96, 154), whole)
+
+
 @pytest.mark.parametrize("name", ["grouped", "int8"])
 def test_results_do_not_depend_on_the_batch_or_the_team(name: str) -> None:
     def decode(threads: int, crowd: bool) -> F32:
