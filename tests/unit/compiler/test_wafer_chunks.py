@@ -1,5 +1,6 @@
 """Programs for chunks: room for all tokens of one, code for both ways, and the chunk that is fastest."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -69,7 +70,9 @@ def test_the_fastest_chunk_is_taken_that_the_wafers_have_room_for():
 def test_no_room_for_any_chunk_is_said_with_what_has_room():
     machine = toy(12, 10, 23 << 10)
     least = compile_graph(GRAPH, machine, Options(bounds=BOUNDS)).wafers
-    with pytest.raises(CompileError, match=f"{least} x toy.* leaves no room for a chunk of 4 tokens") as caught:
+    with pytest.raises(
+        CompileError, match=f"{least} x toy.* holds the keys and values of no positions, not of"
+    ) as caught:
         _chosen(machine, wafers=least)
     assert f"wafers={least + 1}" in caught.value.remedy and "chunk=1" in caught.value.remedy
     assert _chosen(machine, wafers=least + 1).chunk >= 4
@@ -80,6 +83,17 @@ def test_prefill_wafers_without_room_for_keys_and_values_are_told_for_how_many_t
     with pytest.raises(CompileError, match=r"holds the keys and values of (\d+) positions, not of 100000") as caught:
         compile_chunked(GRAPH, machine, Options(bounds=Bounds(1, 100_000), wafers=1, alone=True), lambda program: 1.0)
     assert "context=" in caught.value.remedy and "chunk" not in caught.value.remedy
+
+
+def test_a_chunk_that_is_named_is_refused_with_both_numbers():
+    machine = toy(12, 10, 48 << 10)
+    options = Options(bounds=Bounds(1, 100_000), wafers=1, chunk=4)
+    with pytest.raises(CompileError, match=r"room for the keys and values of (\d+) positions, not of 100000") as caught:
+        compile_graph(GRAPH, machine, options)
+    room = re.search(r"values of (\d+)", str(caught.value))
+    assert room is not None and f"context={room[1]}" in caught.value.remedy
+    fitting = replace(options, bounds=Bounds(1, int(room[1])))
+    assert compile_graph(GRAPH, machine, fitting).chunk == 4
 
 
 def test_code_of_heads_one_after_the_other_is_a_loops():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from undiced.compiler.wafer.offers import fewest_wafers, longest_context
+from undiced.compiler.wafer.offers import fewest_wafers, held, longest_context
 from undiced.compiler.wafer.search import compile_graph, dense
 from undiced.compiler.wafer.task import Options, Task
 from undiced.core.errors import CompileError
@@ -95,8 +95,5 @@ def _refusal(graph: Graph, wafer: Wafer, options: Options) -> CompileError:
     if not options.alone and _leanest(graph, wafer, replace(options, chunk=1))[1]:
         offers.append(f"{option('chunk', 1)}, which takes prompts token by token")
     where = f"{graph.config.name} on {options.wafers} x {wafer.name}"
-    what = f"{where} leaves no room for a chunk of {chunk} tokens at context {wanted}."
-    if room:
-        held = f"{where} holds the keys and values of {room} positions, not of {wanted}."
-        what = f"Beside a chunk of {chunk} tokens, {held}"
+    what = f"Beside a chunk of {chunk} tokens, {where} holds {held(room, wanted)}."
     return CompileError(what, remedy=f"What fits: {', or '.join(offers)}." if offers else "Use a larger machine.")

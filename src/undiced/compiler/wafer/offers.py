@@ -54,7 +54,15 @@ def refusal(task: Task, dense: list[Shape]) -> CompileError:
     where = f"{options.wafers} x {task.wafer.name}" if options.wafers else f"any number of {task.wafer.name}"
     remedy = f"What fits: {', or '.join(offers)}." if offers else "Use a machine with more memory."
     what = f"{config.name} at batch {options.bounds.batch} and context {options.bounds.context}"
-    return CompileError(f"{what} does not fit {where}.", remedy=remedy)
+    what = f"{what} does not fit {where}."
+    if options.chunk > 1:
+        what += f" Beside a chunk of {options.chunk} tokens there is room for {held(context, options.bounds.context)}."
+    return CompileError(what, remedy=remedy)
+
+
+def held(room: int, wanted: int) -> str:
+    """Positions that there is room for, beside those that were asked for."""
+    return f"the keys and values of {room or 'no'} positions, not of {wanted}"
 
 
 def fewest_wafers(task: Task, tried: list[Shape]) -> int | None:
