@@ -176,6 +176,9 @@ struct Kernels {
     void (*kv_write_int8)(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim,
                           std::uint16_t* k, std::uint16_t* v, std::int64_t slot);
     void (*attend_int8)(const AttendArgs& args);
+    // An int8 page as an f16 page, rounded to nearest even; what f16 does not hold becomes infinite.
+    void (*widen_int8)(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
+                       std::uint16_t* wide_k, std::uint16_t* wide_v);
     const WordKernels* words;  // nullptr where floats are as fast
     // out[i] /= sum for each row (rows that saw nothing become 0).
     void (*attend_finish)(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum);

@@ -389,6 +389,13 @@ struct Int8Page {
     void write(const Kernels& kernels, const float* x, std::int64_t slot) {
         kernels.kv_write_int8(x, x, dims, dims, k.data(), v.data(), slot);
     }
+    // The f16 page that it makes, keys and values.
+    std::vector<std::uint16_t> widened(const Kernels& kernels) const {
+        const auto half = static_cast<std::size_t>(key_words(KvType::kF16, dims));
+        std::vector<std::uint16_t> out(2 * half);
+        kernels.widen_int8(k.data(), v.data(), dims, dims, out.data(), out.data() + half);
+        return out;
+    }
     // Row i sees slots [0, end[i]); a row of `dims` results each.
     std::vector<float> attend(const Kernels& kernels, const std::vector<float>& q,
                               const std::vector<std::int32_t>& end) const {
@@ -442,6 +449,8 @@ void run_int8_edges(const Kernels& kernels) {
         }
         Int8Page page{dims};
         for (std::int64_t slot = 0; slot < kPageTokens; ++slot) page.write(kernels, plain.data(), slot);
+        for (const std::uint16_t half : page.widened(kernels))
+            check_near(reference_half(half), 1.0, 4e-3, what + " is widened");
         const Int8Page before = page;
         page.write(kernels, std::vector<float>(columns, -3.0f).data(), 7);
         check(page.k != before.k && page.v != before.v, what + " writes again");
@@ -462,6 +471,7 @@ void run_int8_bits(const Kernels& kernels, Random& random) {
             twin.write(portable, x.data(), slot);
         }
         check(page.k == twin.k && page.v == twin.v, what + " stores the same bits as the portable level");
+        check(page.widened(kernels) == page.widened(portable), what + " is the same f16 page");
         for (const std::size_t rows : {2, 3, 4, 5, 6, 7, 8, 11, 20}) {
             const std::vector<float> q = random_floats(random, rows * static_cast<std::size_t>(dims), 2.0f);
             std::vector<std::int32_t> end;

@@ -150,8 +150,11 @@ inline Kept soften(const AttendArgs& args, std::int64_t row, float* scores) {
         most = simd::max(s[v], most);
     }
     const float before = args.max[row], here = simd::largest(most), largest = here > before ? here : before;
-    const float less = simd::first(weight_of(simd::set(largest == before ? here - largest : before - largest)));
-    Kept kept{largest == before ? 1.0f : less, Apart && largest != here ? less : 1.0f};
+    Kept kept{1.0f, 1.0f};
+    if (largest != before)
+        kept.before = simd::first(weight_of(simd::set(before - largest)));
+    else if (Apart && largest != here)
+        kept.here = simd::first(weight_of(simd::set(here - largest)));
     const simd::F shift = simd::set(Apart ? here : largest);
     simd::F total = simd::zero();
     for (std::int64_t v = 0; v < kScoreVectors; ++v) {

@@ -210,5 +210,34 @@ void kv_write_int8(const float* key, const float* value, std::int64_t key_dim, s
         });
 }
 
+void widen_int8(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
+                std::uint16_t* wide_k, std::uint16_t* wide_v) {
+    const std::uint16_t *key_scales = k + key_dim / 2 * kPageTokens, *value_scales = v + value_dim / 2 * kPageTokens;
+    F even, odd;
+    for (std::int64_t pair = 0; pair < key_dim / 2; ++pair) {
+        const std::int64_t first = pair / 2 * 4 + pair % 2;  // of two columns; the other one is the next but one
+        for (std::int64_t slot = 0; slot < kPageTokens; slot += kLanes) {
+            const F scale = simd::load_f16(key_scales + first / kBlockCols * kPageTokens + slot);
+            simd::split_pairs(simd::load_pairs(k + pair * kPageTokens + slot), even, odd);
+            simd::store_f16(wide_k + first * kPageTokens + slot, simd::mul(even, scale));
+            simd::store_f16(wide_k + (first + 2) * kPageTokens + slot, simd::mul(odd, scale));
+        }
+    }
+    alignas(64) std::uint16_t half[2][kLanes];
+    for (std::int64_t pair = 0; pair < kPageTokens / 2; ++pair) {
+        const F scale[] = {simd::set(f16_to_float(value_scales[2 * pair])),
+                           simd::set(f16_to_float(value_scales[2 * pair + 1]))};
+        std::uint16_t* to = wide_v + 2 * pair * value_dim;
+        for (std::int64_t d = 0; d < value_dim; d += kLanes) {
+            const auto bytes = static_cast<std::size_t>(std::min(kLanes, value_dim - d)) * 2;
+            simd::split_pairs(simd::load_pairs(v + pair * value_dim + d), even, odd);
+            simd::store_f16(half[0], simd::mul(even, scale[0]));
+            simd::store_f16(half[1], simd::mul(odd, scale[1]));
+            __builtin_memcpy(to + d, half[0], bytes);
+            __builtin_memcpy(to + value_dim + d, half[1], bytes);
+        }
+    }
+}
+
 }  // namespace
 }  // namespace undiced

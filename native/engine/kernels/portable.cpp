@@ -199,6 +199,21 @@ struct Int8Pages {
     }
 };
 
+void widen_int8(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
+                std::uint16_t* wide_k, std::uint16_t* wide_v) {
+    const auto *keys = reinterpret_cast<const std::int8_t*>(k), *values = reinterpret_cast<const std::int8_t*>(v);
+    for (std::int64_t slot = 0; slot < kPageTokens; ++slot) {
+        for (std::int64_t d = 0; d < key_dim; ++d) {
+            const float scale = f16_to_float(k[(key_dim / 2 + d / kBlockCols) * kPageTokens + slot]);
+            wide_k[d * kPageTokens + slot] = float_to_f16(scale * static_cast<float>(keys[key_code(d, slot)]));
+        }
+        const float scale = f16_to_float(v[value_dim / 2 * kPageTokens + slot]);
+        for (std::int64_t d = 0; d < value_dim; ++d)
+            wide_v[slot * value_dim + d] =
+                float_to_f16(scale * static_cast<float>(values[value_code(d, slot, value_dim)]));
+    }
+}
+
 template <class Pages>
 float score(const Pages& pages, std::int64_t row, std::int64_t slot) {
     const AttendArgs& args = pages.args;

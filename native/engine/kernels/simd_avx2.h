@@ -141,6 +141,10 @@ inline Pairs broadcast_pair(const std::int16_t* x) {
     return _mm256_set1_epi32(pair);
 }
 inline I multiply_pairs(Pairs a, Pairs b, I sums) { return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)); }
+inline void split_pairs(Pairs x, F& even, F& odd) {
+    even = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(x, 16), 16));
+    odd = _mm256_cvtepi32_ps(_mm256_srai_epi32(x, 16));
+}
 inline F to_floats(I sums) { return _mm256_cvtepi32_ps(sums); }
 // Rounded to nearest even; what 16 bits don't hold is any number.
 inline void store_i16(std::int16_t* out, F x) {

@@ -125,6 +125,10 @@ inline Pairs load_pairs(const std::uint16_t* x) {  // of int8
 }
 inline Pairs broadcast_pair(const std::int16_t* x) { return {vld1_dup_s16(x), vld1_dup_s16(x + 1)}; }
 inline I multiply_pairs(Pairs a, Pairs b, I sums) { return vmlal_s16(vmlal_s16(sums, a.even, b.even), a.odd, b.odd); }
+inline void split_pairs(Pairs x, F& even, F& odd) {
+    even = vcvtq_f32_s32(vmovl_s16(x.even));
+    odd = vcvtq_f32_s32(vmovl_s16(x.odd));
+}
 inline F to_floats(I sums) { return vcvtq_f32_s32(sums); }
 // Rounded to nearest even; what 16 bits don't hold is any number.
 inline void store_i16(std::int16_t* out, F x) { vst1_s16(out, vmovn_s32(vcvtnq_s32_f32(x))); }

@@ -17,6 +17,7 @@ constexpr Kernels table_of(Isa isa, const char* name) {
         .attend = attend,
         .kv_write_int8 = kv_write_int8,
         .attend_int8 = attend_int8,
+        .widen_int8 = widen_int8,
         .words = words,
         .attend_finish = attend_finish,
         .rmsnorm = rmsnorm,
