@@ -9,13 +9,13 @@
 namespace undiced {
 namespace {
 
-constexpr int kRows = 64;        // queries that share one pass over a page: its block of K and V stays in L1
-constexpr int kWordsRows = 192;  // the same where a page is turned into words first, which costs what 6 rows do
+constexpr int kRows = 64;         // queries that share one pass over a page: its block of K and V stays in L1
+constexpr int kWordsRows = 192;   // the same where a page is turned into words first, which costs what 6 rows do
 constexpr int kWordsTokens = 33;  // least new tokens of a sequence for that: fewer have the bits of floats
-constexpr int kMemberUnits = 4;  // so many units of a prompt there should be for each member, so that all end together
-constexpr int kMergeTokens = 8;  // sequences with so few new tokens are cut over pages
-constexpr int kChunkPages = 8;   // least pages of a chunk: 256 positions
-constexpr int kEqualChunks = 8;  // so many have that; then two of four times as many pages, two of eight, and so on
+constexpr int kMemberUnits = 4;   // so many units of a prompt there should be for each member, so that all end together
+constexpr int kMergeTokens = 8;   // sequences with so few new tokens are cut over pages
+constexpr int kChunkPages = 8;    // least pages of a chunk: 256 positions
+constexpr int kEqualChunks = 8;   // so many have that; then two of four times as many pages, two of eight, and so on
 constexpr int kWindowChunks = 16;
 constexpr int kNoMerge = -1;
 constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
@@ -89,6 +89,7 @@ Attention::Scratch Attention::make_scratch() const {
     s.begin.resize(rows);
     s.end.resize(rows);
     if (kernels_.words == nullptr) return s;
+    if (most_codes_ > 0) s.wide.resize(2 * dim * kPageTokens);
     s.q_scale.resize(rows);
     s.q_words.resize(rows * dim / 32);  // 32 words a line; rows are a multiple of 8, columns too
     s.page_lines.resize(2 * dim + 2 + (dim + 15) / 16);
@@ -272,8 +273,7 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
     args.ldo = state.stride;
     const WordKernels* words = unit.prompt && in_words(shape) ? kernels_.words : nullptr;
     std::int16_t* q_words = words ? reinterpret_cast<std::int16_t*>(scratch.q_words.data()) : nullptr;
-    if (words)
-        words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale, q_words, scratch.q_scale.data());
+    if (words) words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale, q_words, scratch.q_scale.data());
     for (int page = unit.first_page; page < unit.end_page; ++page) {
         const auto keys_of = [&](int at) { return kv_.keys(shape.layer, in.pages_of(unit.sequence)[at], kv_head); };
         args.k = keys_of(page);
@@ -281,8 +281,7 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
         args.next = page + 1 < unit.end_page ? keys_of(page + 1) : nullptr;
         const Share all{std::clamp(page * kPage - unit.position, 0, unit.tokens), unit.tokens};
         const Share whole = words ? seeing_all(shape.reach, unit.position, unit.tokens, page) : Share{0, 0};
-        if (whole.begin < whole.end &&
-            words->page(args.k, args.v, shape.key_dim, shape.value_dim, scratch.page)) {
+        if (whole.begin < whole.end && page_words(args, scratch)) {
             words->attend({.q = q_words,
                            .q_scale = scratch.q_scale.data(),
                            .first = whole.begin * heads,
@@ -303,9 +302,20 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
     }
 }
 
+// Turns a page into words; false if it holds what words don't.
+bool Attention::page_words(const AttendArgs& args, Scratch& scratch) const {
+    const std::uint16_t *k = args.k, *v = args.v;
+    if (args.qx != nullptr) {
+        std::uint16_t *wide_k = scratch.wide.data(), *wide_v = wide_k + key_words(KvType::kF16, args.key_dim);
+        kernels_.widen_int8(k, v, args.key_dim, args.value_dim, wide_k, wide_v);
+        k = wide_k, v = wide_v;
+    }
+    return kernels_.words->page(k, v, args.key_dim, args.value_dim, scratch.page);
+}
+
 // The rows of some tokens against what they see of a page.
 void Attention::attend_seen(const Reach& reach, const Unit& unit, int heads, int page, Share tokens, AttendArgs args,
-                              Scratch& scratch) const {
+                            Scratch& scratch) const {
     if (tokens.begin >= tokens.end) return;
     const int begin = tokens.begin * heads, base = page * kPage;
     for (int row = begin; row < tokens.end * heads; ++row) {

@@ -102,6 +102,7 @@ class Attention {
         std::vector<std::int32_t> begin, end;
         std::vector<float> q_scale;
         std::vector<Line> q_words, page_lines;
+        std::vector<std::uint16_t> wide;  // an int8 page as an f16 page
         PageWords page;
     };
     // Running softmax of `rows` queries.
@@ -111,11 +112,11 @@ class Attention {
     };
 
     const Layer& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
-    // Whether whole pages are turned into words for prompts: f16 alone, int8 pages are multiplied as they are.
+    // Whether whole pages are turned into words for prompts.
     bool in_words(const AttentionShape& shape) const {
-        const KvSpec& spec = kv_.spec(shape.layer);
-        return kernels_.words != nullptr && !spec.latent && spec.type == KvType::kF16;
+        return kernels_.words != nullptr && !kv_.spec(shape.layer).latent;
     }
+    bool page_words(const AttendArgs& args, Scratch& scratch) const;
     int block_tokens(const AttentionShape& shape) const;
     std::size_t plan_for(const AttentionShape& shape);
     Scratch make_scratch() const;
@@ -127,7 +128,7 @@ class Attention {
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,
                       Scratch& scratch) const;
     void attend_seen(const Reach& reach, const Unit& unit, int heads, int page, Share tokens, AttendArgs args,
-                       Scratch& scratch) const;
+                     Scratch& scratch) const;
     void merge(const AttentionCall& call, const Unit& unit, int group);
     Partial partial(int merge, int group, int chunk) const;
 
