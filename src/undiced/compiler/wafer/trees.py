@@ -106,4 +106,5 @@ class TreeFinder:
         members = one * (size - 2) + np.maximum(before, step)
         beside = wire * (arms.crossings - 1) + step
         starred = always + np.maximum(np.maximum(members, self._step + farthest * hops * self._hop), beside)
-        return chained * (size > 1), starred * (size > 1)
+        joins = (size > 1).astype(np.float64)
+        return np.multiply(chained, joins), np.multiply(starred, joins)
