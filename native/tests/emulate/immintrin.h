@@ -96,6 +96,12 @@ inline __m512i cvtps_epi32(__m512 value) {
     return out.vector();
 }
 
+inline __m512i srai_epi32(__m512i value, unsigned bits) {
+    Ints lanes(value);
+    for (std::int32_t& lane : lanes.lane) lane >>= bits;
+    return lanes.vector();
+}
+
 // SIMDe compares with 0, which leaves the sign of NaN; the instruction clears it.
 inline __m512 abs_ps(__m512 value) {
     Floats lanes(value);
@@ -143,6 +149,8 @@ inline int reduce_max_epi32(__m512i value) {
 #define _mm512_cvtepi32_epi16 undiced::emulate::cvtepi32_epi16
 #define _mm512_cvtepi32_ps undiced::emulate::cvtepi32_ps
 #define _mm512_cvtps_epi32 undiced::emulate::cvtps_epi32
+#undef _mm512_srai_epi32
+#define _mm512_srai_epi32 undiced::emulate::srai_epi32
 #undef _mm512_abs_ps
 #define _mm512_abs_ps undiced::emulate::abs_ps
 #define _mm512_cvtss_f32 undiced::emulate::cvtss_f32
