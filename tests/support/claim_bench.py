@@ -3,6 +3,8 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+from msgspec.structs import replace as restruct
+
 from undiced.machine import find_machine
 from undiced.machine.cost import ZERO
 from undiced.machine.gpu import find_gpu
@@ -22,7 +24,7 @@ _GRAPHS, _GROUPS = {}, {}
 def timing(token_cycles, interval_cycles, stages=()):
     """A token of so many cycles at 1 GHz; `stages`: cycles of each, one on a wafer."""
     rect = Rect(0, 0, 100, 100)
-    costs = [{("node", "Kind"): replace(ZERO, compute=cycles)} for cycles in stages]
+    costs = [{("node", "Kind"): restruct(ZERO, compute=cycles)} for cycles in stages]
     each = tuple(RegionTime(str(n), n, rect, cost, 0.0, 0.0, frozenset()) for n, cost in enumerate(costs))
     return Timing("wse3", 1e9, Step(1, 1, 1), each, token_cycles, interval_cycles, interval_cycles, 1.0, len(stages))
 

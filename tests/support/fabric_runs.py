@@ -7,7 +7,7 @@ from support.fabric_steps import same, watched, written
 from support.mesh_models import prompt, tiny
 from support.meshes import compile_mesh
 
-from undiced.compiler.wafer.colors import routed
+from undiced.compiler.wafer.colors import routed, used_by
 from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.machine import wse3
 from undiced.machine.fabric import fabric
@@ -24,7 +24,8 @@ def routed_model(name, rows, columns, choices, tokens):
     """A program with colors and queues, its prompt, and all moments of the step of the last token."""
     graph, weights = tiny(name)
     program = compile_mesh(graph, rows, columns, choices=choices, context=64)
-    streams = routed(program.streams, program.trees, tuple(1.0 for _ in program.streams), fabric(wse3()))
+    used = used_by(program.streams, program.trees)
+    streams = routed(program.streams, used, tuple(1.0 for _ in program.streams), fabric(wse3()))
     program, given = replace(program, streams=streams), prompt(name, tokens)
     return program, given, watched(program, weights, given)
 

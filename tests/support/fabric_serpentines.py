@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from undiced.compiler.wafer.colors import routed
+from undiced.compiler.wafer.colors import routed, used_by
 from undiced.compiler.wafer.place import Tiling
 from undiced.machine import wse3
 from undiced.machine.fabric import fabric
@@ -62,7 +62,7 @@ class Serpentine:
             return stream(name, *over)
 
         streams = (stream("first"), arriving("enter", False), arriving("back", True), stream("return", self._return()))
-        streams = routed(streams, (), (1.0, 2.0, 1.0, 1.0), fabric(wse3()))
+        streams = routed(streams, used_by(streams, ()), (1.0, 2.0, 1.0, 1.0), fabric(wse3()))
         tiling = Tiling(self.width, self.height, self.across, self.down, self.upright)
         runs = [(Run(0),), *[(Run(1),)] * (self.count - 1)]
         if not self.tied:

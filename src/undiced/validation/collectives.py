@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from undiced.compiler.wafer.colors import routed
+from undiced.compiler.wafer.colors import routed, used_by
 from undiced.machine.cost import repriced
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
@@ -115,7 +115,7 @@ def _program(collective: Collective, wafer: Wafer) -> WaferProgram:
     values, instructions = _stream(collective)
     trees = (collective.tree,)
     stream = Stream("stream", values, instructions)
-    [stream] = routed((stream,), trees, (1.0,), fabric(wafer))
+    [stream] = routed((stream,), used_by((stream,), trees), (1.0,), fabric(wafer))
     region = Region("line", 0, Rect(0, 0, 1, collective.tree.span), (Run(0),))
     return WaferProgram("any", wafer.name, "", "", Bounds(1, 1), (region,), (stream,), trees, (), 1)
 

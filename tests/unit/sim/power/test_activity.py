@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.mesh_models import tiny
 
 from undiced.compiler.wafer.search import compile_graph
