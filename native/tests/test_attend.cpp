@@ -221,7 +221,8 @@ class WordPages {
     WordState attend(std::int64_t first, std::int64_t end, float scale, float softcap) {
         const auto count = static_cast<std::size_t>(rows_);
         WordState s{std::vector<float>(count * static_cast<std::size_t>(dims_), 0.0f),
-                    std::vector<float>(count, -std::numeric_limits<float>::infinity()), std::vector<float>(count, 0.0f)};
+                    std::vector<float>(count, -std::numeric_limits<float>::infinity()),
+                    std::vector<float>(count, 0.0f)};
         std::vector<float> scales(count);
         auto* words_of_q = reinterpret_cast<std::int16_t*>(lines_[static_cast<std::size_t>(3 * dims_ + 2)].bytes);
         kernels_.words->queries(q.data(), rows_, dims_, scale, words_of_q, scales.data());
@@ -294,7 +295,8 @@ void run_words(const Kernels& kernels, Random& random, std::int64_t dims, float 
         check(some.sum[r] == (counts ? all.sum[r] : 0.0f), what + ": rows that do not count keep their sums");
         for (std::int64_t d = 0; d < dims; ++d) {
             const auto at = static_cast<std::size_t>(row * dims + d);
-            check(some.out[at] == (counts ? all.out[at] : 0.0f), what + ": a row's bits do not depend on its neighbors");
+            check(some.out[at] == (counts ? all.out[at] : 0.0f),
+                  what + ": a row's bits do not depend on its neighbors");
         }
     }
     for (const std::size_t at : {std::size_t{7}, static_cast<std::size_t>(33 * dims)}) {  // of a key, of a value

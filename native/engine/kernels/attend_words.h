@@ -11,10 +11,10 @@
 namespace undiced {
 namespace {
 
-inline constexpr float kWeightMost = 23000.0f;  // the word of a row's largest weight on a page
+inline constexpr float kWeightMost = 23000.0f;   // the word of a row's largest weight on a page
 inline constexpr float kValueLength = 16383.0f;  // of a column of a page's values
-inline constexpr int kTile = 4;                // rows whose sums with two vectors stay in registers
-inline constexpr int kStep = 2 * kTile;        // rows that are softened together, a lane each
+inline constexpr int kTile = 4;                  // rows whose sums with two vectors stay in registers
+inline constexpr int kStep = 2 * kTile;          // rows that are softened together, a lane each
 static_assert(kWordRows == kStep);
 
 // What numbers whose squares add up to `squares` are turned into words of a length with; 0 where all of them are 0.
