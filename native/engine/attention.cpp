@@ -22,6 +22,7 @@ constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages o
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 constexpr int kPage = static_cast<int>(kPageTokens);
+constexpr int kWordsFrom = kChunkPages * kPage;  // rows before it have the bits of floats however they come
 
 // The chunk that a page belongs to. Chunks do not depend on how far a sequence has come, so that a query's sums have
 // the same order in whatever step it is computed: alone, or among the tokens of a draft. What reaches back a limited
@@ -37,9 +38,9 @@ int chunk_of(int page, int reach) {
     return chunk + (page - end) / (end / 2);
 }
 
-// Those of `tokens` queries, the first at `position`, that see all slots of a page.
+// Those of `tokens` queries, the first at `position`, that see all slots of a page and may see them as words.
 Share seeing_all(const Reach& reach, int position, int tokens, int page) {
-    const int begin = std::clamp(page * kPage + kPage - 1 - position, 0, tokens);
+    const int begin = std::clamp(std::max(page * kPage + kPage - 1, kWordsFrom) - position, 0, tokens);
     int end = tokens;
     while (end > begin && reach.first(position + end - 1) > page * kPage) --end;
     return {begin, end};
@@ -271,7 +272,8 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
     args.sum = state.sum;
     args.out = state.out;
     args.ldo = state.stride;
-    const WordKernels* words = unit.prompt && in_words(shape) ? kernels_.words : nullptr;
+    const bool late = unit.position + unit.tokens > kWordsFrom;
+    const WordKernels* words = unit.prompt && late && in_words(shape) ? kernels_.words : nullptr;
     std::int16_t* q_words = words ? reinterpret_cast<std::int16_t*>(scratch.q_words.data()) : nullptr;
     if (words) words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale, q_words, scratch.q_scale.data());
     for (int page = unit.first_page; page < unit.end_page; ++page) {

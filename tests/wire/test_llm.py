@@ -77,7 +77,7 @@ def test_tools_from_functions_are_run(agent: Desk) -> None:
 
 def test_the_plugin_finds_the_model_and_streams(desk: Desk, server: Server) -> None:
     said, _ = desk.run("-m", f"cerebras-{server.model}", "Name three animals.", *SURE)
-    assert said.startswith("1. ")
+    assert "cat" in said
 
 
 @pytest.mark.slow

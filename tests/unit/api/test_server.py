@@ -127,7 +127,15 @@ async def test_a_drain_goes_on_though_nobody_can_be_told(make):
     await served(make, scenario, on_drain=gone, delay_s=0.02)
 
 
-async def test_a_terminal_that_closes_drains_and_never_hurries(make):
+@pytest.fixture
+def hangups():
+    """SIGHUP is heard, though whoever runs the tests may ignore it, as nohup does; a server leaves that as it is."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_terminal_that_closes_drains_and_never_hurries(make, hangups):
     async def scenario(client, caller, server, drained):
         async with client.stream("POST", "/v1/chat/completions", json=CHAT) as stream:
             lines = stream.aiter_lines()

@@ -60,8 +60,6 @@ class Cache:
                           softcap=shape.softcap),
             )
         )  # fmt: skip
-        # A prompt's rows see whole int8 pages rounded to f16.
-        self.exact = 2e-4 if shape.kv_type == "f16" else 6e-4
         self.rig = Rig(
             stream, [(q + 2 * kv, 0, 0), (q, 0, 0)], [self.table, self.sinks] if shape.sinks else [self.table],
             kv=[(shape.kv_heads, shape.head_dim, shape.window or shape.chunk)], threads=threads, batch=4, tokens=256,
@@ -111,7 +109,7 @@ def test_prompt_in_chunks_then_one_by_one(name: str, threads: int) -> None:
         cache.rig.step([Seq(range(done, done + chunk), done, pages)])
         done += chunk
         expected = cache.expected(range(done), done - chunk)
-        assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=cache.exact)
+        assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -125,7 +123,7 @@ def test_ragged_batch_of_prompts_and_decodes(name: str, threads: int) -> None:
     news = [(150, 1), (3, 29), (64, 70), (31, 1)]
     cache.rig.step([Seq(range(s + p, s + p + n), p, home[s]) for s, (p, n) in enumerate(news)])
     expected = [cache.expected(range(s, s + p + n), p) for s, (p, n) in enumerate(news)]
-    assert_allclose(cache.rig.buffer(1), np.concatenate(expected), rtol=2e-3, atol=cache.exact)
+    assert_allclose(cache.rig.buffer(1), np.concatenate(expected), rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -138,7 +136,7 @@ def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> N
     for position, count in ((660, 1), (661, 3), (664, 4)):
         cache.rig.step([Seq(range(position, position + count), position, pages)])
         expected = cache.expected(range(position + count), position)
-        assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=cache.exact)
+        assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -155,7 +153,7 @@ def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: in
         cache.rig.step([Seq(range(start, min(start + 256, begin)), start, pages)])
     cache.rig.step([Seq(range(begin, begin + 8), begin, pages)])
     together = cache.rig.buffer(1)
-    assert_allclose(together, cache.expected(range(begin + 8), begin), rtol=2e-3, atol=cache.exact)
+    assert_allclose(together, cache.expected(range(begin + 8), begin), rtol=2e-3, atol=2e-4)
     for row in range(8):
         cache.rig.step([Seq([begin + row], begin + row, pages)])
         assert_array_equal(cache.rig.buffer(1)[0], together[row])
@@ -164,10 +162,10 @@ def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: in
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("name", ["grouped", "one kv head", "window over pages", "chunk of pages", "all", "int8"])
 def test_a_prompts_row_has_the_same_bits_however_the_prompt_is_cut(name: str, threads: int) -> None:
-    """As long as more than 32 of its tokens come at a time."""
+    """As long as more than 32 of its tokens come at a time; of the first 256 positions whatever comes."""
 
     def result(*chunks: int) -> F32:
-        cache, pages = Cache(SHAPES[name], threads), pages_for(8, seed=4)
+        cache, pages = Cache(SHAPES[name], threads), pages_for(14, seed=4)
         rows, done = [], 0
         for chunk in chunks:
             cache.rig.step([Seq(range(done, done + chunk), done, pages)])
@@ -175,9 +173,10 @@ def test_a_prompts_row_has_the_same_bits_however_the_prompt_is_cut(name: str, th
             done += chunk
         return np.concatenate(rows)
 
-    whole = result(250)
-    assert_array_equal(result(40, 71, 33, 33, 73), whole)
-    assert_array_equal(result(96, 154), whole)
+    whole = result(256, 184)
+    assert_array_equal(result(40, 71, 33, 33, 73, 190), whole)
+    assert_array_equal(result(96, 154, 150, 40), whole)
+    assert_array_equal(result(32, 2, 3, 180, 1, 32, 6, 184)[:256], whole[:256])
 
 
 @pytest.mark.parametrize("name", ["grouped", "int8"])
@@ -201,7 +200,7 @@ def test_sequences_share_the_pages_of_a_common_prefix(name: str) -> None:
     cache.rig.step([Seq(range(64), 0, (7, 3))])
     cache.rig.step([Seq([64], 64, (7, 3, 11)), Seq([90], 64, (7, 3, 12))])
     kept = cache.rig.buffer(1)
-    assert_allclose(kept[0], cache.expected(range(65), 64)[0], rtol=2e-3, atol=cache.exact)
+    assert_allclose(kept[0], cache.expected(range(65), 64)[0], rtol=2e-3, atol=2e-4)
     assert not np.allclose(kept[0], kept[1], atol=1e-2)
 
 
@@ -211,7 +210,7 @@ def test_limited_layers_never_look_at_pages_left_behind(name: str) -> None:
     pages = list(range(8))
     cache.rig.step([Seq(range(200), 0, pages)])
     cache.rig.step([Seq([200], 200, [-1] * 5 + pages[5:])])
-    assert_allclose(cache.rig.buffer(1), cache.expected(range(201), 200), rtol=2e-3, atol=cache.exact)
+    assert_allclose(cache.rig.buffer(1), cache.expected(range(201), 200), rtol=2e-3, atol=2e-4)
 
 
 def test_int8_takes_about_half_the_memory_and_is_near_to_f16() -> None:
