@@ -15,6 +15,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import peer
 
@@ -33,19 +36,28 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=16, help="sequences that run together")
     parser.add_argument("--context", type=int, default=2560, help="positions of each slot")
     args = parser.parse_args()
-    file = open_checkpoint(args.model).path
-    if args.format:
-        file = peer.requantized(file, args.format)
-    server = subprocess.Popen(command(args, str(file)), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        wait(server, f"http://127.0.0.1:{args.port}")
-        print(f"{file.name} at http://127.0.0.1:{args.port}, {args.slots} slots; Ctrl-C ends it", flush=True)
+    with suppress(KeyboardInterrupt), serving(args) as (url, server):
+        print(f"{file_of(args).name} at {url}, {args.slots} slots; Ctrl-C ends it", flush=True)
         server.wait()
-    except KeyboardInterrupt:
-        pass
+
+
+@contextmanager
+def serving(args: argparse.Namespace) -> Iterator[tuple[str, subprocess.Popen]]:
+    """The server's address and process, from when it answers."""
+    url = f"http://127.0.0.1:{args.port}"
+    server = subprocess.Popen(command(args, str(file_of(args))), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        wait(server, url)
+        yield url, server
     finally:
         server.terminate()
         server.wait()
+
+
+def file_of(args: argparse.Namespace) -> Path:
+    """What it serves."""
+    file = Path(open_checkpoint(args.model).path)
+    return peer.requantized(file, args.format) if args.format else file
 
 
 def command(args: argparse.Namespace, file: str) -> list[str]:

@@ -16,56 +16,34 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import statistics
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import llama_server
 import mixed_load
-import peer
 import uvloop
+from servers import served
 from streams import Place, together
-
-from undiced.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS, PEER = "undiced", "llama-server"
-_PORT = 8081
 
 
 @contextlib.contextmanager
 def ours(given: argparse.Namespace) -> Iterator[str]:
     """Our server's address."""
-    command = [sys.executable, "-m", "undiced", "serve", given.model, "--port", "0", "--json", "--log-level", "warning"]
-    command += ["--max-batch", str(given.slots), "--max-context", str(given.context)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        yield json.loads(server.stdout.readline())["url"]
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
+    with served(given.model, "--max-batch", str(given.slots), "--max-context", str(given.context)) as server:
+        yield server.url
 
 
 @contextlib.contextmanager
 def theirs(given: argparse.Namespace) -> Iterator[str]:
     """The peer's server's address."""
-    file = open_checkpoint(given.model).path
-    file = peer.requantized(file, given.format) if given.format else file
-    where = argparse.Namespace(threads=given.threads, port=_PORT, slots=given.slots, context=given.context,
-                               model=given.model)  # fmt: skip
-    command = llama_server.command(where, str(file))
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        llama_server.wait(server, f"http://127.0.0.1:{_PORT}")
-        yield f"http://127.0.0.1:{_PORT}"
-    finally:
-        server.terminate()
-        server.wait(60)
+    with llama_server.serving(given) as (url, _):
+        yield url
 
 
 SIDES = {OURS: ours, PEER: theirs}
@@ -93,6 +71,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--format", default="Q4_0", help="what the peer serves the file as; '' as it is")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--port", type=int, default=8081, help="the peer's")
     parser.add_argument("--slots", type=int, default=16, help="sequences that run together")
     parser.add_argument("--context", type=int, default=2560, help="positions of each")
     parser.add_argument("--together", type=int, default=32, help="requests under way while a side is saturated")

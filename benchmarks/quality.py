@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from undiced.bench import nearness
 from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.compiler import compile
 from undiced.core.kv_type import KV_TYPES, KvType
@@ -44,9 +45,8 @@ F32 = NDArray[np.float32]
 def text() -> str:
     """English and Python that every CPython 3.11 carries: the language reference's topics and a standard module."""
     import json.decoder
-    from pydoc_data.topics import topics
 
-    prose = "\n\n".join(topics[name] for name in sorted(topics))
+    prose = nearness.text()
     return prose[:40_000] + Path(json.decoder.__file__).read_text()[:8_000] + prose[40_000:120_000]
 
 

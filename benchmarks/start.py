@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import uvloop
 from bytecode import ensure_bytecode
+from servers import cpu_s, served
 from streams import Place, together
 
 SCRIPT = """
@@ -35,33 +34,20 @@ with LLM(sys.argv[1]) as llm:
 """
 
 
-def cpu_s(pid: int) -> float:
-    """Processor seconds that a process' threads have used."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
-def served(model: str) -> dict[str, float]:
+def started(model: str) -> dict[str, float]:
     """One start of a server."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "undiced", "serve", model, "--port", "0", "--json", "--log-level", "warning"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        place = Place.of(json.loads(server.stdout.readline())["url"])
+    with served(model) as server:
         ready = time.perf_counter()
-        [answer] = uvloop.run(together(place, [{"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}]))
+        body = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}
+        [answer] = uvloop.run(together(Place.of(server.url), [body]))
         assert not answer.failure, answer.failure
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        engine = next(pid for pid in children if "engine_process" in Path(f"/proc/{pid}/cmdline").read_text())
         return {
             "first_token_s": answer.said_s[0] - began,
             "ready_s": ready - began,
-            "edge_cpu_s": cpu_s(server.pid),
-            "engine_cpu_s": cpu_s(int(engine)),
+            "edge_cpu_s": cpu_s(server.edge),
+            "engine_cpu_s": cpu_s(server.engine()),
         }
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
 
 
 def scripted(model: str) -> dict[str, float]:
@@ -82,7 +68,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     ensure_bytecode()
-    sides = {"serve": served, "LLM": scripted}
+    sides = {"serve": started, "LLM": scripted}
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for at in range(given.rounds + 1):
         for name, start in sides.items():

@@ -16,29 +16,21 @@ client compute beside the engine, so about that part of what is lost. One JSON l
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import statistics
-import subprocess
-import sys
 import time
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import uvloop
+from servers import cpu_s, served
 from streams import Answer, Place, quantile, spread, together
 
 from undiced.compiled import compile_for_host
 from undiced.engine.host import HostBackend
 from undiced.serve import GREEDY, Policy, Request, Scheduler
 from undiced.serve.loop import EngineLoop
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BATCH, CONTEXT = 32, 2048
 Prompts = list[list[int]]
@@ -67,28 +59,6 @@ class Alone:
                 told.setdefault(delta.request_id, []).extend([now] * len(delta.tokens))
         between = [b - a for times in told.values() for a, b in pairwise(times)]
         return time.perf_counter() - began, [times[0] for times in told.values()], between
-
-
-@contextlib.contextmanager
-def served(model: str) -> Iterator[tuple[Place, dict[str, int]]]:
-    """A server, and its processes by name."""
-    command = [sys.executable, "-m", "undiced", "serve", model, "--port", "0", "--max-batch", str(BATCH)]
-    command += ["--max-context", str(CONTEXT), "--no-speculate", "--json", "--log-level", "warning"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        ready = json.loads(server.stdout.readline())
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        engines = [pid for pid in children if "engine_process" in Path(f"/proc/{pid}/cmdline").read_text()]
-        yield Place.of(ready["url"]), {"edge": server.pid, "engine": int(engines[0])}
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
-
-
-def cpu_s(pid: int) -> float:
-    """Processor seconds that a process' threads have used."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def through(place: Place, prompts: Prompts, new: int) -> tuple[float, list[Answer]]:
@@ -179,7 +149,9 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=128, help="tokens of an answer")
     given = parser.parse_args()
     alone = Alone(given.model)
-    with served(given.model) as (place, pids):
+    options = ("--max-batch", str(BATCH), "--max-context", str(CONTEXT), "--no-speculate")
+    with served(given.model, *options) as server:
+        place, pids = Place.of(server.url), {"edge": server.edge, "engine": server.engine()}
         for streams in given.streams:
             measure(alone, place, pids, streams, given)
 

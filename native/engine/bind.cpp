@@ -338,8 +338,8 @@ void bind_engine(nb::module_& m) {
              "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0, "team"_a = nb::none(),
              "Check the program and reserve memory; buffers (width, samples, bytes a code or 0, own), slots (rows, "
              "columns, format, experts), kv (kv_heads, head_dim, window, latent, type); max_samples: sampled rows in a "
-             "step, "
-             "0 for max_batch; team: another engine, whose threads do this one's steps too, never at the same time. "
+             "step, 0 for max_batch; team: another engine, whose threads do this one's steps too, never at the same "
+             "time. "
              "ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slots"_a,
              "Pack matrix slots (slot, parts) from stacked parts (bytes, format, rows, columns, row_index, "

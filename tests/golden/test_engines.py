@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 from support import tiny_models
-from support.engines import logits_buffer, run
+from support.engines import check_rows_alone, run
 
 from undiced.checkpoint import open_checkpoint
 from undiced.compiler import compile
 from undiced.core.errors import UnsupportedError
-from undiced.engine.backend import StepInput
 from undiced.engine.host import HostBackend
 from undiced.engine.interpreter import InterpreterBackend
-from undiced.engine.record import greedy
 from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds
@@ -57,25 +55,7 @@ def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(case):
     except UnsupportedError as error:
         assert "multiples of" in str(error)
         return
-    backend = HostBackend(program, checkpoint, threads=2, pages=8)
-    count, table = 1 + backend.limits.draft, np.arange(8, dtype=np.int32)[None]
-    tokens = np.array((max(prompts, key=len) * 8)[:count], np.int32)
-
-    def logits(first, rows):
-        at = np.arange(first, first + rows, dtype=np.int32)
-        sampled, start = np.arange(rows, dtype=np.int32), np.array([0, rows], np.int32)
-        records = greedy(np.zeros(rows, np.int32))
-        records["target"], records["top_logprobs"] = 1, 0
-        step = StepInput(tokens[at], at, start, np.zeros(1, np.int32), table, sampled, records)
-        backend.collect(backend.submit(step))
-        return backend.buffer(logits_buffer(program))
-
-    try:
-        together = logits(0, count).copy()
-        for row in range(count):
-            np.testing.assert_array_equal(logits(row, 1)[0], together[row])
-    finally:
-        backend.close()
+    check_rows_alone(program, checkpoint, prompts)
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 64])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from undiced.engine.backend import StepInput
+from undiced.engine.host import HostBackend
 from undiced.engine.record import greedy
 from undiced.program.host.instruction import Sample
 
@@ -43,3 +44,26 @@ def run(backend, program, prompts, chunk, order):
             found[i][start + len(tokens) - 1] = row.copy()
         at += chunk
     return found
+
+
+def check_rows_alone(program, checkpoint, prompts):
+    """Rows of a sequence that come together, as many as a draft may have, have the bits that each has alone."""
+    backend = HostBackend(program, checkpoint, threads=2, pages=8)
+    count, table = 1 + backend.limits.draft, np.arange(8, dtype=np.int32)[None]
+    tokens = np.array((max(prompts, key=len) * 8)[:count], np.int32)
+
+    def logits(first, rows):
+        at = np.arange(first, first + rows, dtype=np.int32)
+        sampled, start = np.arange(rows, dtype=np.int32), np.array([0, rows], np.int32)
+        records = greedy(np.zeros(rows, np.int32))
+        records["target"], records["top_logprobs"] = 1, 0
+        step = StepInput(tokens[at], at, start, np.zeros(1, np.int32), table, sampled, records)
+        backend.collect(backend.submit(step))
+        return backend.buffer(logits_buffer(program))
+
+    try:
+        together = logits(0, count).copy()
+        for row in range(count):
+            np.testing.assert_array_equal(logits(row, 1)[0], together[row])
+    finally:
+        backend.close()

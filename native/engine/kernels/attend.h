@@ -170,14 +170,25 @@ inline Kept soften(const AttendArgs& args, std::int64_t row, float* scores) {
     return kept;
 }
 
-template <int R, bool Ahead>
-void attend_rows_of(const AttendArgs& args, std::int64_t row) {
-    std::int64_t begin = kPageTokens, end = 0;
+struct SeenSlots {
+    std::int64_t begin, end;
+};
+
+// Tokens of the page from the first to the last that any of R rows sees; none where begin >= end.
+template <int R>
+inline SeenSlots seen_by(const AttendArgs& args, std::int64_t row) {
+    SeenSlots seen{kPageTokens, 0};
     for (std::int64_t r = row; r < row + R; ++r) {
         if (args.begin[r] >= args.end[r]) continue;
-        begin = std::min<std::int64_t>(begin, args.begin[r]);
-        end = std::max<std::int64_t>(end, args.end[r]);
+        seen.begin = std::min<std::int64_t>(seen.begin, args.begin[r]);
+        seen.end = std::max<std::int64_t>(seen.end, args.end[r]);
     }
+    return seen;
+}
+
+template <int R, bool Ahead>
+void attend_rows_of(const AttendArgs& args, std::int64_t row) {
+    const auto [begin, end] = seen_by<R>(args, row);
     if (begin >= end) return;
     alignas(64) float scores[R * kPageTokens];
     float keep[R];

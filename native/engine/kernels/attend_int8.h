@@ -123,12 +123,7 @@ inline void mix_codes(const AttendArgs& args, const std::int16_t* const (&codes)
 
 template <int R, bool Ahead>
 void attend_codes_of(const AttendArgs& args, const Weigher& whole, std::int64_t row) {
-    std::int64_t begin = kPageTokens, end = 0;
-    for (std::int64_t r = row; r < row + R; ++r) {
-        if (args.begin[r] >= args.end[r]) continue;
-        begin = std::min<std::int64_t>(begin, args.begin[r]);
-        end = std::max<std::int64_t>(end, args.end[r]);
-    }
+    const auto [begin, end] = seen_by<R>(args, row);
     if (begin >= end) return;
     alignas(64) float scores[R * kPageTokens];
     alignas(64) std::int16_t codes[R][kPageTokens];

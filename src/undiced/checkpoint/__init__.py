@@ -15,6 +15,7 @@ from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.sampling import own_sampling
 from undiced.checkpoint.source import open_checkpoint, resolve, to_fetch
 from undiced.checkpoint.tensor import TensorInfo
+from undiced.core.late import late
 
 if TYPE_CHECKING:
     from undiced.checkpoint.fetch import pull as pull
@@ -40,19 +41,4 @@ __all__ = [
     "resolve",
     "to_fetch",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name == "pull":
-        from undiced.checkpoint.fetch import pull
-
-        return pull
-    if name == "at_revision":
-        from undiced.checkpoint.hub_ref import at_revision
-
-        return at_revision
-    if name == "HfCheckpoint":
-        from undiced.checkpoint.huggingface import HfCheckpoint
-
-        return HfCheckpoint
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late(__name__, {"HfCheckpoint": "huggingface", "at_revision": "hub_ref", "pull": "fetch"})

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undiced.core.late import late
+
 if TYPE_CHECKING:
     from undiced.machine.lookup import find_machine as find_machine
     from undiced.machine.lookup import load_machine as load_machine
@@ -18,13 +20,12 @@ if TYPE_CHECKING:
     from undiced.machine.wafer import System as System
     from undiced.machine.wafer import Wafer as Wafer
 
+_HOMES = {
+    "find_machine": "lookup",
+    "load_machine": "lookup",
+    **dict.fromkeys(("PRESETS", "toy", "wse1", "wse2", "wse3"), "presets"),
+    "System": "wafer",
+    "Wafer": "wafer",
+}
 __all__ = ["PRESETS", "System", "Wafer", "find_machine", "load_machine", "toy", "wse1", "wse2", "wse3"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from undiced.machine import lookup, presets, wafer
-
-    home = lookup if name in ("find_machine", "load_machine") else wafer if name in ("System", "Wafer") else presets
-    return getattr(home, name)
+__getattr__ = late(__name__, _HOMES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undiced.core.late import late
 from undiced.model.config import MlaConfig, ModelConfig, MoeConfig, RopeConfig
 from undiced.model.graph import Graph
 from undiced.model.interpreter import run_batch, run_graph
@@ -43,11 +44,4 @@ __all__ = [
     "run_batch",
     "run_graph",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name not in ("PRESETS", "preset"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from undiced.model import presets
-
-    return getattr(presets, name)
+__getattr__ = late(__name__, {"PRESETS": "presets", "preset": "presets"})

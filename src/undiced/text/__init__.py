@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undiced.core.late import late
+
 if TYPE_CHECKING:
     from undiced.text.fold import Fold as Fold
     from undiced.text.fold import FoldOptions as FoldOptions
@@ -33,11 +35,4 @@ _HOMES = {
     "load_tokenizer": "tokenizer",
 }
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late(__name__, _HOMES)
