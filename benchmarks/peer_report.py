@@ -153,12 +153,13 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
 def _caption(runs: Sequence[Record]) -> Iterator[str]:
     days = sorted({run["date"] for run in runs})
     machines = sorted({f"{run['cpu']}, {run['cores']} cores, {run['isa']}" for run in runs})
+    commits = ", ".join(dict.fromkeys(run["commit"] for run in runs))
     rounds = sum(run["rounds"] for run in runs)
     busy = max((run["busy_share"] or 0) for run in runs)
     versions = {name: side["version"] for run in runs for name, side in run["sides"].items() if name != OURS}
     yield f"Tokens per second, all sides in turn on the same prompts: medians of {rounds} rounds (lowest to highest) in"
     yield f"{_counted(len(runs), 'run')} on {_counted(len(days), 'day')} and {_counted(len(machines), 'machine')}"
-    yield f"({'; '.join(machines)}; {runs[-1]['threads']} threads; {', '.join(days)}; commit {runs[-1]['commit']};"
+    yield f"({'; '.join(machines)}; {runs[-1]['threads']} threads; {', '.join(days)}; commits {commits};"
     yield f"{', '.join(dict.fromkeys(versions.values()))})."
     if busy >= BUSY:
         yield f"**The machine was shared: others took up to {busy:.0%} of it, so only ratios mean something.**"
