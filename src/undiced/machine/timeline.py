@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -19,26 +18,17 @@ from undiced.machine import lines
 from undiced.machine.arithmetic import local_cost
 from undiced.machine.cost import ZERO, Cost
 from undiced.machine.fabric import rebinding, repainting
+from undiced.machine.moment import BEGUN, Moment, latest
+from undiced.machine.occupancy import Occupancy
 from undiced.machine.ring import ring_cost
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.channel import Channel, channel
 from undiced.program.wafer.layout import Axis, Roots
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.share import Extent, Shares
 from undiced.program.wafer.value import BITS, Kind, Value
 from undiced.program.wafer.work import Haul, Work
 from undiced.program.wafer.workload import work
-
-
-class Moment(Struct, frozen=True, eq=False, gc=False):
-    """A point in time: `cost` after the moment `before`, spent by an instruction of a node."""
-
-    cycles: float = 0.0
-    before: Moment | None = None
-    cost: Cost = ZERO
-    node: str = ""
-    kind: str = ""
 
 
 class Span(Struct, frozen=True, gc=False):
@@ -91,14 +81,6 @@ def critical_path(
     return Path(dict(found), spans)
 
 
-_BEGUN = Moment()
-_CYCLES = attrgetter("cycles")
-
-
-def _latest(moments: Iterable[Moment]) -> Moment:
-    return max(moments, key=_CYCLES)
-
-
 _MOVING = {Kind.ACTIVATION, Kind.STATE}
 _Ready = list[tuple[Extent, Moment]]
 Route = tuple[str, Axis | isa.Line | int]
@@ -114,8 +96,6 @@ class _Timeline:
         taken: until when a tree, the links of an axis or the roots' color of a line serve a mover.
         gone: when what leaves the region has arrived.
         sources: what movers send from, and until when at most.
-        sending: until when an output queue holds what a mover sends; hearing: until when an input queue hears a mover,
-            and what else uses the queue without waiting for it.
         passing: until when a mover is under way, and cycles of every core's datapath that it takes meanwhile.
     """
 
@@ -124,22 +104,24 @@ class _Timeline:
     clock_hz: float
     synchronous: bool = False
     longer: Mapping[tuple[Axis, int], float] = field(default_factory=dict)
-    free: Moment = _BEGUN
+    free: Moment = BEGUN
     at_roots: dict[tuple[int, int], Moment] = field(default_factory=dict)
     ready: dict[str, _Ready] = field(default_factory=dict)
     sliced: dict[str, dict[int, Moment]] = field(default_factory=dict)
     taken: dict[Route, Moment] = field(default_factory=dict)
     gone: list[Moment] = field(default_factory=list)
     sources: list[tuple[Value, Moment]] = field(default_factory=list)
-    sending: dict[int, Moment] = field(default_factory=dict)
-    hearing: dict[int, tuple[Channel, Moment]] = field(default_factory=dict)
     passing: list[tuple[Moment, Cost]] = field(default_factory=list)
+    queues: Occupancy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queues = Occupancy(self.shares)
 
     def end(self) -> Moment:
         """When everything is done."""
         arrived = [moment for spans in self.ready.values() for _, moment in spans]
         gathered = [moment for slices in self.sliced.values() for moment in slices.values()]
-        return _latest([self.issued(), *arrived, *gathered, *self.gone])
+        return latest([self.issued(), *arrived, *gathered, *self.gone])
 
     def issue(self, i: isa.Instruction) -> Span:
         """Let an instruction take its time."""
@@ -173,14 +155,14 @@ class _Timeline:
 
     def issued(self) -> Moment:
         """When all cores, roots too, are done with the local instructions before."""
-        return _latest([self.free, *self.at_roots.values()]) if self.at_roots else self.free
+        return latest([self.free, *self.at_roots.values()]) if self.at_roots else self.free
 
     def _after(self, moment: Moment, cost: Cost, i: isa.Instruction) -> Moment:
         return Moment(moment.cycles + cost.cycles, moment, cost, i.node, type(i).__name__)
 
     def _there(self, extent: Extent) -> Moment:
         """When all elements of an extent are there."""
-        found = _BEGUN
+        found = BEGUN
         for held, moment in self.ready.get(extent.value, ()):
             if moment.cycles > found.cycles and held.meets(extent):
                 found = moment
@@ -194,16 +176,16 @@ class _Timeline:
         slices = self.sliced.get(stored, {})
         if part.tree == tree and which in slices:
             return slices[which]
-        return _latest([_BEGUN, *slices.values()])
+        return latest([BEGUN, *slices.values()])
 
     def _vacant(self, i: isa.Instruction) -> Moment:
         """When no mover reads any more what an instruction overwrites."""
         begun = self.free.cycles  # nobody waits for what ends before
         self.sources = [(sent, end) for sent, end in self.sources if end.cycles > begun]
         if not self.sources:
-            return _BEGUN
+            return BEGUN
         written = [self.shares.stored(name) for name in writes(i)]
-        return _latest([_BEGUN, *(end for sent, end in self.sources if any(self._meet(sent, to) for to in written))])
+        return latest([BEGUN, *(end for sent, end in self.sources if any(self._meet(sent, to) for to in written))])
 
     def _meet(self, a: Value, b: Value) -> bool:
         """Whether two values share memory of a core, as far as they have addresses."""
@@ -234,7 +216,7 @@ class _Timeline:
             part = self.shares.roots(name)
             if part is not None:  # it makes what roots hold
                 return self._at_roots(i, cost, part.tree)
-        start = _latest([self.issued(), self._vacant(i), *[self._read(name) for name in reads(i)]])
+        start = latest([self.issued(), self._vacant(i), *[self._read(name) for name in reads(i)]])
         self.free = end = self._after(start, cost, i)
         self.at_roots.clear()
         for name in written:
@@ -246,7 +228,7 @@ class _Timeline:
         starts, ends, vacant, read = [], {}, self._vacant(i), reads(i)
         for which in range(self.shares.trees[tree].slices):
             operands = [self._read(name, tree, which) for name in read]
-            start = _latest([self._root_issued(tree, which), vacant, *operands])
+            start = latest([self._root_issued(tree, which), vacant, *operands])
             ends[which] = self.at_roots[tree, which] = self._after(start, cost, i)
             starts.append(start.cycles)
         for name in writes(i):
@@ -255,14 +237,14 @@ class _Timeline:
 
     def _root_issued(self, tree: int, which: int) -> Moment:
         """When the root of a slice is done with what came before; it may be a root of other trees too."""
-        return _latest(
+        return latest(
             [self.free, *(moment for key, moment in self.at_roots.items() if key[0] != tree or key[1] == which)]
         )
 
     def _widen(self, i: isa.Widen, cost: Cost) -> Span:
         """Each core as soon as it is done with what came before, roots too; movers that are under way come first."""
-        start = _latest([self.free, self._vacant(i)])
-        self.at_roots = {key: self._beside(_latest([at, start]), cost, i) for key, at in self.at_roots.items()}
+        start = latest([self.free, self._vacant(i)])
+        self.at_roots = {key: self._beside(latest([at, start]), cost, i) for key, at in self.at_roots.items()}
         self.free = self._beside(start, cost, i)
         end = self.issued()
         self._write(self.shares.extent(i.result), end)
@@ -279,30 +261,9 @@ class _Timeline:
         setups = Cost(overhead=len(pieces) * core.straight_setup_cycles.value)
         self.passing.append((until, setups + Cost(collective=2.0 * sum(lines.wavelets(link, size) for size in pieces))))
 
-    # Queues
-
-    def _admitted(self, i: isa.Instruction) -> Moment:
-        """When a mover's input queues hear no other channel's movers any more."""
-        used = channel(i, self.shares)
-        if used is None or i.route is None:  # type: ignore[union-attr]
-            return _BEGUN
-        queues = range(i.route.input_queue, i.route.input_queue + used.inputs)  # type: ignore[union-attr]
-        heard = [self.hearing[queue] for queue in queues if queue in self.hearing]
-        return _latest([_BEGUN, *[until for other, until in heard if other != used]])
-
-    def _occupy(self, i: isa.Instruction, sent: Moment, heard: Moment) -> None:
-        """A mover's queues are its own until it has sent and heard everything."""
-        used = channel(i, self.shares)
-        if used is None or (route := i.route) is None:  # type: ignore[union-attr]
-            return
-        for queue in range(route.output_queue, route.output_queue + used.queues):
-            self.sending[queue] = sent
-        for queue in range(route.input_queue, route.input_queue + used.inputs):
-            self.hearing[queue] = used, heard
-
     def _rebind(self, i: isa.Rebind, cost: Cost) -> Span:
         """Once the queue's last wavelet has left; both tasks take the datapath."""
-        return self._taking(i, _latest([self.issued(), self.sending.get(i.queue, _BEGUN)]), cost)
+        return self._taking(i, latest([self.issued(), self.queues.vacated(i.queue)]), cost)
 
     def _taking(self, i: isa.Instruction, start: Moment, cost: Cost) -> Span:
         """What every core does from `start` on."""
@@ -313,7 +274,7 @@ class _Timeline:
     # Movers
 
     def _claim(self, start: Moment, *routes: Route) -> Moment:
-        return _latest([start, *(self.taken[route] for route in routes if route in self.taken)])
+        return latest([start, *(self.taken[route] for route in routes if route in self.taken)])
 
     def _around(self, line: isa.Line) -> Cost:
         """What defects add to the hops of a line."""
@@ -327,7 +288,7 @@ class _Timeline:
         """When all cores have a value in the wire's type: conversions take their datapath."""
         if not cost.cycles:
             return self.issued()
-        self.free = self._after(_latest([self.issued(), self._read(name)]), cost, i)
+        self.free = self._after(latest([self.issued(), self._read(name)]), cost, i)
         self.at_roots.clear()
         return self.free
 
@@ -338,27 +299,27 @@ class _Timeline:
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
         joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value) + local_cost(core, Work(haul.joining))
-        first = _latest([self._converted(i, i.a, cost), self._vacant(i), self._admitted(i)])
+        first = latest([self._converted(i, i.a, cost), self._vacant(i), self.queues.admitted(i)])
         start = self._claim(self._after(first, lines.entry(link), i), tree, links)
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
-            begin = start = _latest([start, self._terms(i, which, len(haul.pieces))])
+            begin = start = latest([start, self._terms(i, which, len(haul.pieces))])
             cost = lines.slice_cost(link, haul.tree, which, count, joining) + self._around(i.line)
             ends[which] = self._after(begin, cost, i)
             self.taken[tree] = self._after(begin, lines.engaged(link, haul.tree, count, joining), i)
             start = self.taken[links] = self._after(begin, lines.payload(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
         self._passing(start)
-        last = _latest(ends.values())
+        last = latest(ends.values())
         self._sends(i.a, last)
         self._under_way(last, haul.pieces)
-        self._occupy(i, last, last)
+        self.queues.occupy(i, last, last)
         return Span(i, first.cycles, last.cycles)
 
     def _passing(self, until: Moment) -> None:
         """A chunk's payload takes every core's datapath while it passes: to be added to, or to be put into memory."""
         if self.shares.step.tokens > 1:
-            self.free = _latest([self.free, until])
+            self.free = latest([self.free, until])
 
     def _terms(self, i: isa.Reduce, which: int, slices: int) -> Moment:
         """When a slice's terms are there, riders included."""
@@ -371,7 +332,7 @@ class _Timeline:
         start = min(extent.start + which * share, body)
         own = Extent(extent.value, start, min(start + share, body))
         riders = Extent(extent.value, body, extent.stop)
-        return _latest([self._there(own), *([self._there(riders)] if part.riders else [])])
+        return latest([self._there(own), *([self._there(riders)] if part.riders else [])])
 
     def _multicast(self, i: isa.Multicast, haul: Haul) -> Span:
         """One sender after the other, each as soon as it has its piece and the path."""
@@ -381,21 +342,21 @@ class _Timeline:
         places = haul.senders or (0,)
         path: Moment | None = self.taken.get(color)
         started: list[Moment] = []
-        at, vacant = target.start, _latest([self._vacant(i), self._admitted(i)])
+        at, vacant = target.start, latest([self._vacant(i), self.queues.admitted(i)])
         for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
-            start, count = _latest([self._sender_ready(i, part, which), vacant]), lines.wavelets(link, size)
+            start, count = latest([self._sender_ready(i, part, which), vacant]), lines.wavelets(link, size)
             started.append(start)
             sent = self._after(start, lines.dispatch(link), i)
             if path is not None:
                 hops = abs(place - places[which - 1]) if which else 0
-                sent = _latest([sent, self._after(path, lines.turn(link, hops, count, first=which == 1), i)])
+                sent = latest([sent, self._after(path, lines.turn(link, hops, count, first=which == 1), i)])
             path = self._after(sent, lines.payload(link, count), i)
             far, near = sorted((place, line.span - 1 - place), reverse=True)
             there = self._after(path, lines.arrival(link, far) + self._around(line), i)
             if i.apart:
                 path = self._after(path, lines.again(link, count), i)
-                there = _latest([there, self._after(path, lines.arrival(link, near) + self._around(line), i)])
-            there = _latest([there, self._after(path, lines.copied(link, count), i)])
+                there = latest([there, self._after(path, lines.arrival(link, near) + self._around(line), i)])
+            there = latest([there, self._after(path, lines.copied(link, count), i)])
             stop = target.stop if which == len(places) - 1 else min(at + self.shares.size(i.a), target.stop)
             at = target.start if part is None else at  # each token's owner sends all of the value
             self._write(Extent(target.value, at, stop), there)
@@ -405,19 +366,19 @@ class _Timeline:
         self._passing(path)
         self._sends(i.a, path)
         self._under_way(there, haul.pieces)
-        self._occupy(i, path, there)
+        self.queues.occupy(i, path, there)
         return Span(i, min(moment.cycles for moment in started), there.cycles)
 
     def _sender_ready(self, i: isa.Multicast, part: Roots | None, which: int) -> Moment:
         """When a sender has its piece and has come so far in its stream."""
         if part is None:
-            return _latest([self.issued(), self._read(i.a)])
-        return _latest([self._root_issued(part.tree, which), self._read(i.a, part.tree, which)])
+            return latest([self.issued(), self._read(i.a)])
+        return latest([self._root_issued(part.tree, which), self._read(i.a, part.tree, which)])
 
     def _hand_over(self, i: isa.Instruction, haul: Haul) -> Span:
         """From region to region, and from wafer to wafer."""
         link, system = self.wafer.link, self.wafer.system
-        start = _latest([self.issued(), self._admitted(i), *(self._read(name) for name in reads(i))])
+        start = latest([self.issued(), self.queues.admitted(i), *(self._read(name) for name in reads(i))])
         seconds = haul.host_bytes / system.host_to_device_bytes_per_s.value
         if haul.off_wafer_bytes:
             seconds += system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
@@ -426,7 +387,7 @@ class _Timeline:
         wire += Cost(hops=sum(self._farthest(axis) for axis in Axis))
         there = self._after(start, io + lines.dispatch(link) + wire, i)
         self.gone.append(there)
-        self._occupy(i, there, there)
+        self.queues.occupy(i, there, there)
         for name in writes(i):
             self._write(self.shares.extent(name), there)
         return Span(i, start.cycles, there.cycles)

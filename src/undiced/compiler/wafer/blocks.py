@@ -54,7 +54,7 @@ def taken(draft: Draft, blocks: tuple[Block, ...]) -> list[tuple[int, int]]:
 
 def neighbors(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], Neighbors | None]]:
     """Of each (segment, eighths) that a region runs: what is beside it; None of what is no whole block of a layer."""
-    parts = dict(draft.parts)
+    kept = kept_streams(draft)
 
     def at(number: int) -> tuple[int, int]:
         """Stream and layer; -1 for what takes no part."""
@@ -63,7 +63,7 @@ def neighbors(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[
         segment, eighths = run[number]
         layer = draft.task.segments[segment].layer
         whole = eighths == PARTS and layer >= 0
-        return (kept_stream(draft, parts, (segment, eighths)), layer) if whole else (-1, 0)
+        return (kept[segment, eighths], layer) if whole else (-1, 0)
 
     for number, part in enumerate(run):
         (before, earlier), (stream, layer), (following, next_layer) = at(number - 1), at(number), at(number + 1)
@@ -73,16 +73,15 @@ def neighbors(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[
 
 def streamed(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], int | None]]:
     """Each (segment, eighths) that a region runs, and the stream that stands for its own one there, if one does."""
-    widening, parts = dict(draft.widening), dict(draft.parts)
+    widening, kept = dict(draft.widening), kept_streams(draft)
     for part, found in neighbors(draft, run):
-        own = kept_stream(draft, parts, part) if part[0] in draft.mixed else None
+        own = kept[part] if part[0] in draft.mixed else None
         yield part, widening.get(found, own) if found is not None else own
 
 
-def kept_stream(draft: Draft, parts: dict[tuple[int, int], int], part: tuple[int, int]) -> int:
-    """The stream of a (segment, eighths), as far as what it keeps is concerned."""
-    segment, eighths = part
-    return dict(draft.wide)[segment] if segment in draft.mixed and eighths == PARTS else parts[part]
+def kept_streams(draft: Draft) -> dict[tuple[int, int], int]:
+    """The stream of each (segment, eighths) that is written, as far as what it keeps is concerned."""
+    return dict(draft.parts) | {(n, PARTS): stream for n, stream in draft.wide if n in draft.mixed}
 
 
 def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiced.compiler.wafer.addresses import Map, state_values
-from undiced.compiler.wafer.blocks import contents, kept_stream, taken
+from undiced.compiler.wafer.blocks import contents, kept_streams, taken
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.machine.arithmetic import banks
@@ -78,12 +78,12 @@ def tables_bytes(draft: Draft) -> int:
 
 def region_bytes(draft: Draft) -> list[int]:
     """What lasts on the fullest core of each region; of parts that are not written as much as their blocks."""
-    parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
+    kept, sequences = kept_streams(draft), draft.task.options.bounds.batch
     out = []
     for blocks in contents(draft.blocks, draft.ends):
         run = taken(draft, blocks)
-        if all(part in parts for part in run):
-            held = sum(draft.lasting[kept_stream(draft, parts, part)].bytes(sequences) for part in run)
+        if all(part in kept for part in run):
+            held = sum(draft.lasting[kept[part]].bytes(sequences) for part in run)
         else:
             held = sum(block.bytes_per_core for block in blocks)
         out.append(held + tables_bytes(draft))

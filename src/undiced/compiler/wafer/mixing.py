@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from undiced.compiler.wafer.ahead import Known, buffer_bytes, with_buffer
-from undiced.compiler.wafer.blocks import contents, kept_stream, taken
+from undiced.compiler.wafer.blocks import contents, kept_streams, taken
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.memory import code_of, region_bytes, room_of, tables_bytes
@@ -121,13 +121,13 @@ def _even(draft: Draft, regions: int) -> Draft | None:
 
 def whole_blocks(draft: Draft) -> list[tuple[int, int]]:
     """Of each segment: blocks up to its end, and bytes of all of them as one."""
-    parts, sequences, out = dict(draft.parts), draft.task.options.bounds.batch, list[tuple[int, int]]()
+    kept, sequences, out = kept_streams(draft), draft.task.options.bounds.batch, list[tuple[int, int]]()
     start = 0
     for _, group in groupby(draft.blocks, key=lambda block: block.kind):
         blocks = tuple(group)
         start += len(blocks)
         run = taken(draft, blocks)
-        out.append((start, sum(draft.lasting[kept_stream(draft, parts, part)].bytes(sequences) for part in run)))
+        out.append((start, sum(draft.lasting[kept[part]].bytes(sequences) for part in run)))
     return out
 
 
