@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.asking import Fill
 from undiced.cli.lists import count as count_of
 from undiced.cli.lists import words as words_of
 from undiced.cli.options import HUB, Json
@@ -63,6 +64,7 @@ def sweep(
     context: Annotated[str, typer.Option(help=f"Positions, {_LIST}1k,4k,32k.")] = "4k",
     batch: Annotated[str, typer.Option(help=f"Sequences at once, {_LIST}1,8.")] = "1",
     weights: Annotated[str, typer.Option(help=f"fp16, int8, fp8 or int4, {_LIST}fp16,int8.")] = "fp16",
+    fill: Fill = None,
     sum_bits: Annotated[str, typer.Option(help=f"16 or 32 bits a partial sum, {_LIST}16,32.")] = "16",
     mapping: Annotated[
         str, typer.Option(help=f"undiced, waferllm or waferengine, {_LIST}undiced,waferllm.")
@@ -94,12 +96,7 @@ def sweep(
     from undiced.study.rows import points
 
     models, picture = _picture(models, plotted)
-    if plotted and picture is None and (as_csv or as_json):
-        raise InvalidRequestError("A plot would stand among the data.", remedy="Name a file: --plot rows.svg.")
-    if as_csv and as_json:
-        raise InvalidRequestError("Two outputs at once.", remedy="Use --csv or --json.")
-    if out is not None and out.suffix.lower() != ".csv":
-        raise InvalidRequestError(f"{out} is no .csv file.", remedy="Name it rows.csv; --json prints JSON.")
+    _check_outputs(out, as_csv, as_json, plotted=plotted and picture is None)
     words = {"machine": machine, "weights": weights, "mapping": mapping, "objective": objective, "phase": phase}
     if acceptance and not draft:
         raise InvalidRequestError("--acceptance has no effect without --draft.", remedy="Leave --acceptance out.")
@@ -110,10 +107,20 @@ def sweep(
     guesses = {"draft": draft, "acceptance": acceptance}
     lists |= {name: words_of(name, text) for name, text in guesses.items() if text}
     lists |= {"clock": [_number("clock", each) for each in words_of("clock", clock)]} if clock else {}
-    found = points(Question(models[0], region=region), _few(lists))
+    found = points(Question(models[0], region=region, fill=fill), _few(lists))
     if picture is not None:
         expect(picture)
     _run(found, out, as_csv, as_json, _Plot(plotted, picture))
+
+
+def _check_outputs(out: Path | None, as_csv: bool, as_json: bool, *, plotted: bool) -> None:
+    """What is printed and written goes together. `plotted`: in the terminal."""
+    if plotted and (as_csv or as_json):
+        raise InvalidRequestError("A plot would stand among the data.", remedy="Name a file: --plot rows.svg.")
+    if as_csv and as_json:
+        raise InvalidRequestError("Two outputs at once.", remedy="Use --csv or --json.")
+    if out is not None and out.suffix.lower() != ".csv":
+        raise InvalidRequestError(f"{out} is no .csv file.", remedy="Name it rows.csv; --json prints JSON.")
 
 
 def _picture(models: list[str], plotted: bool) -> tuple[list[str], Path | None]:

@@ -22,7 +22,8 @@ from undiced.study.question import Placed, Question, place
 Cell = str | float | bool | None
 Row = dict[str, Cell]
 _CHOSEN = (
-    "wafers_given", "context", "batch", "weights", "sum_bits", "objective", "phase", "layers", "draft", "acceptance",
+    "wafers_given", "context", "batch", "weights", "fill", "sum_bits", "objective", "phase", "layers", "draft",
+    "acceptance",
 )  # fmt: skip
 _FIGURES = (
     "fits", "tokens_per_second", "aggregate_tokens_per_second", "time_to_first_token_s", "clock_hz", "cycles_per_token",

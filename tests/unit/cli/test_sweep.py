@@ -47,6 +47,21 @@ def test_every_combination_is_a_row():
     assert found[0]["compute_cycles"] == 3.0 and "context=100" in found[1]["error"]
 
 
+def test_memory_that_narrow_weights_leave_is_filled_or_left_in_all_points(monkeypatch):
+    asked = []
+
+    def placed(point):
+        asked.append(point)
+        return point
+
+    monkeypatch.setattr(study, "_placed", placed)
+    narrow = ("sweep", *TOY, "--context", "50", "--weights", "int8,fp8", "--json")
+    for option, fill in (((), None), (("--fill",), True), (("--no-fill",), False)):
+        asked.clear()
+        assert [row["fill"] for row in json.loads(run(*narrow, *option))] == [fill, fill]
+        assert [(point.weights, point.fill) for point in asked] == [("int8", fill), ("fp8", fill)]
+
+
 def test_csv_on_the_output_and_in_a_file(tmp_path):
     file = tmp_path / "rows.csv"
     text = run("sweep", *TOY, "--context", "50,100", "--csv", "-o", str(file))
@@ -86,6 +101,7 @@ def test_an_interruption_keeps_the_rows_that_are_there(monkeypatch, tmp_path):
         (("--context", "1x"), "--context can't be '1x'"),
         (("--clock", "fast"), "--clock can't be 'fast'"),
         (("--csv", "--json"), "Two outputs"),
+        (("--weights", "int8,fp16", "--no-fill"), "Memory is filled that narrow weights leave"),
         (("-o", "rows.txt"), "no .csv file"),
         (("-o", "/absent/rows.csv"), "Cannot write"),
         (("--context", ",".join(map(str, range(1, 11000)))), "10,999 points"),
