@@ -92,6 +92,25 @@ def test_no_text_is_lost_whatever_a_model_writes(name: str, data: st.DataObject,
         assert told.count("wordless") == text.count("wordless")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("qwen-coder", "<function=<think><parameter=word", ("call", "<think", "<parameter=word")),
+        ("qwen-coder", "<function=now>\n<parameter=a\nb</function>c", ("call", "now", "<parameter=a\nb")),
+        ("qwen-coder", "<function=now><parameter=a>1</parameter><parameter=b", ("call", "now", '{"a": 1<parameter=b')),
+        ("hermes", '<tool_call>{"name": "now", "arguments": "word', ("call", "now", ' "word')),
+        ("dsml", '<\uff5cDSML\uff5ctool_calls><\uff5cDSML\uff5cinvoke name="now"><\uff5cDSML\uff5cparameter name="word',
+         ("call", "now", '<\uff5cDSML\uff5cparameter name="word')),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cuts", [None, []])
+def test_what_was_read_of_arguments_that_break_off_is_told(
+    name: str, text: str, found: tuple[str, ...], cuts: list[int] | None
+) -> None:
+    told = heard(runs(Transcript(name, text, [], FORMATS[name].MARKS, "think"), cuts))
+    assert told[0] == found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_arguments_of_a_whole_call_are_an_object(name: str) -> None:
     of = TRANSCRIPTS[name]

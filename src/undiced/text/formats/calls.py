@@ -59,6 +59,7 @@ def attempt(tape: Tape, mark: str, reading: Step[None], *ends: str) -> Step[None
         yield from reading
     except NotACallError:
         if tape.calling:
+            tape.break_off()
             yield from tape.until(tape.argue, *ends)
             tape.done()
         else:

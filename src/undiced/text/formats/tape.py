@@ -89,7 +89,7 @@ class Tape:
         self._options = options
         self._marks = options.spelling.marks
         self._plain = {ord(sign): name for name, sign in self._marks.items()}  # what turns out to be no mark is text
-        self._kept: list[str] | None = None
+        self._kept: list[str] | None = None  # what was taken and nobody was told, if it may have to be
         self._blank = ""  # at the end of what was said, until it is known what follows
         self._strip = False  # blanks come before anything was said
         self._fresh = not options.opened
@@ -221,6 +221,7 @@ class Tape:
 
     def talk(self, text: str) -> None:
         """Content. Blanks at its end wait for what follows."""
+        self._told()
         if self._options.trim:
             self._trimmed("content", text)
             return
@@ -274,16 +275,25 @@ class Tape:
 
     def call(self, name: str) -> None:
         """A call of a function begins."""
-        self.calling, self._kept, self._blank, self._strip = True, None, "", True
+        self.calling, self._kept, self._blank, self._strip = True, [], "", True
         self.runs.append(Run("tool_call", "", name))
 
     def argue(self, text: str) -> None:
         """A piece of its arguments."""
+        self._told()
         self._tell("tool_call", text)
+
+    def break_off(self) -> None:
+        """Its arguments are not what they should be: what was taken of them is told as it stands."""
+        self.argue("".join(self._kept or ()))
+
+    def _told(self) -> None:
+        if self.calling and self._kept:
+            self._kept.clear()
 
     def done(self) -> None:
         """The call is complete."""
-        self.calling = False
+        self.calling, self._kept = False, None
         self.ended = self._options.single
 
     def keep(self, mark: str = "") -> None:
