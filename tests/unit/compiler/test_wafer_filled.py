@@ -15,15 +15,18 @@ from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.mapping import MappingOptions
 from undiced.machine.presets import toy
+from undiced.model import MoeConfig
 from undiced.program import Bounds
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.value import DType, Kind
 from undiced.sim.clock import time_step
+from undiced.sim.mesh.binding import bind
 from undiced.sim.mesh.executor import MeshExecutor
 
 REGION, TOKENS = (16, 16), [5, 11, 3, 36, 0, 7]
 NONE, SOME, ALL = 27_600, 28_400, 30_000  # bytes of a core that leave room for no feed-forward block, some, all of them
-NARROW = (DType.I8, DType.F8)
+ROOM_OF_EXPERTS = 38_400  # that leave room for some blocks of experts
+NARROW = (DType.I8, DType.F8, DType.I4)
 
 
 @cache
@@ -37,12 +40,19 @@ def model():
 
 
 @cache
-def compiled(sram, fill=True, dtype=DType.I8, context=64, ahead=True):
+def experts():
+    """A dense layer and three mixtures with a shared expert; weights as checkpoints have them."""
+    moe = MoeConfig(experts=8, top_k=2, ffn=128, layers=(1, 2, 3), shared_ffn=64)
+    return randomly(replace(DENSE, dim=160, ffn=384, layers=4, moe=moe))
+
+
+@cache
+def compiled(sram, fill=True, dtype=DType.I8, context=64, ahead=True, of=model):
     choices = replace(LEAN, weights=dtype)
     options = Options(
         Bounds(1, context), choices=choices, region=REGION, wafers=1, ahead_of_products=ahead, filled=fill
     )
-    return compile_graph(model()[0], toy(16, 16, sram), options)
+    return compile_graph(of()[0], toy(16, 16, sram), options)
 
 
 def wide(program):
@@ -52,6 +62,20 @@ def wide(program):
         types = {v.dtype for v in program.streams[run.stream].values if v.kind is Kind.WEIGHT and not v.again}
         found.append(not types & set(NARROW))
     return found
+
+
+def widens_ahead(program):
+    return any(isinstance(i, isa.Widen) for stream in program.streams for i in stream.instructions)
+
+
+def layers_weights(program):
+    """Of each block of a layer: what cores hold of its own weights, and their scales."""
+    made = zip(program.regions[0].runs, bind(program, experts()[1].__getitem__, "wafer")[0], strict=True)
+    return [
+        {name: array for name, array in bound.items() if not name.startswith("next: ")}
+        for run, bound in made
+        if run.layer >= 0
+    ]
 
 
 def token(program, sram):
@@ -66,11 +90,35 @@ def logits(program, numbers):
 def test_a_mixture_of_blocks_computes_the_same_to_the_bit(sram):
     """Where int8 holds every weight exactly, and scales change no bit: narrow, widened, or with 16 bits."""
     narrow, mixed = compiled(ALL, fill=False), compiled(sram)
-    assert any(isinstance(i, isa.Widen) for s in narrow.streams for i in s.instructions)
+    assert widens_ahead(narrow)
     assert np.array_equal(logits(mixed, "fp32"), logits(narrow, "fp32"))
     exact = logits(narrow, "fp32")
     errors = [float(np.abs(logits(program, "wafer") - exact).max()) for program in (mixed, narrow)]
     assert errors[0] < 1.2 * errors[1]  # as cores round
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_blocks_of_experts_are_mixed_in_every_narrow_format(dtype):
+    """The bits of narrow blocks in 32-bit numbers, which hold every weight. As cores round, those of the same mixture
+    without anything widened ahead; and each block holds what it does where all have its kind of weights."""
+    mixed, bare, narrow = (
+        compiled(ROOM_OF_EXPERTS, fill, dtype, ahead=ahead, of=experts)
+        for fill, ahead in ((True, True), (True, False), (False, False))
+    )
+    assert widens_ahead(mixed) and not widens_ahead(bare)
+    assert wide(mixed) == wide(bare) and not any(wide(narrow))
+    assert set(wide(mixed)[3::2]) == {True, False}  # feed-forward blocks, from the second on
+
+    def told(program, numbers):
+        return MeshExecutor(program, experts()[1].__getitem__, numbers).step([(0, TOKENS)]).logits
+
+    assert np.array_equal(told(mixed, "fp32"), told(narrow, "fp32"))
+    assert np.array_equal(told(mixed, "wafer"), told(bare, "wafer"))
+    held, as_narrow, as_wide = map(layers_weights, (mixed, narrow, compiled(48 << 10, dtype=DType.F16, of=experts)))
+    for own, has_16_bits, other, same in zip(held, wide(mixed), as_narrow, as_wide, strict=True):
+        expected = same if has_16_bits else other
+        assert own.keys() == expected.keys()
+        assert all(np.array_equal(own[name], expected[name]) for name in own)
 
 
 def test_more_memory_holds_more_16_bit_weights_and_no_token_is_slower():
