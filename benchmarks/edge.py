@@ -186,7 +186,7 @@ async def serve_engine(tell: Pipe, link: socket.socket | None, accounts: str | N
     """
     client = EngineClient(EngineSpec())
     supervisor = client._engine  # of a process that is there already
-    connection = Connection(supervisor._received, lambda: None)
+    connection = Connection(supervisor._received, lambda: None, client._relay)
     supervisor.state, supervisor.limits = "ready", LIMITS
     supervisor._connection = connection if link is not None else Turns(connection.data_received)
     if link is not None:

@@ -18,6 +18,7 @@
 
 #include "../fabric/bind.h"
 #include "../files/bind.h"
+#include "../wire/bind.h"
 #include "arrays.h"
 #include "engine.h"
 
@@ -377,6 +378,7 @@ void bind_engine(nb::module_& m) {
 NB_MODULE(_native, m) {
     using namespace undiced;
     m.doc() = "The native engine of undiced: a thread team, quantized kernels and paged attention.";
+    nb::set_leak_warnings(false);  // what is alive when a process ends may stay
     m.attr("INSTR_BYTES") = kInstrBytes;
     m.attr("SHARD_GRANULE") = kShardGranule;
     m.attr("SMALL_STEP_TOKENS") = kSmallStepTokens;
@@ -393,6 +395,7 @@ NB_MODULE(_native, m) {
     mesh::bind(m);
     fabric::bind(m);
     files::bind(m);
+    wire::bind(m);
     m.def("decode_instr", &decode_instr, "record"_a, "The fields of one encoded instruction.");
     m.def("isa_detect", [] { return std::string(isa_name(detect())); });
     m.def("isa_supported", &isa_supported, "name"_a);

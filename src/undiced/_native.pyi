@@ -1,4 +1,4 @@
-"""What native/{engine,mesh,fabric,files}/bind.cpp export; a test holds the names equal. Arrays lie on the CPU."""
+"""What native/{engine,mesh,fabric,files,wire}/bind.cpp export; a test holds the names equal. Arrays lie on the CPU."""
 
 from collections.abc import Callable, Sequence
 from mmap import mmap
@@ -178,6 +178,48 @@ def read_strings(file: Buffer, at: int, count: int, end: int) -> list[str] | Non
 
 def read_pairs(file: Buffer, at: int, count: int, end: int) -> list[tuple[str, str]] | None:
     """Strings cut at the only blank of each; None if that is not so, and where `read_strings` has None."""
+
+class Texts:
+    """Texts of tokens within a JSON string, each asked for once."""
+
+    def __init__(self, spell: Callable[[int], bytes | None]) -> None:
+        """spell: None for a token whose text depends on other tokens or on who asks; raises nothing."""
+
+class Lane:
+    """The short way of a sequence's plain tokens to its client's socket."""
+
+    def open(self, socket: int, before: bytes, after: bytes, text: bytes) -> None:
+        """Write a chunk of `before`, `text` and `after` to the socket with this number, then one for what each step
+        makes of the sequence, while that is tokens with texts of their own. What the socket does not take closes it.
+        """
+
+    def close(self) -> tuple[int, bytes]:
+        """Write no more; how many tokens were taken since the last call, and what was not written of them."""
+
+    @property
+    def said_s(self) -> float:
+        """When it has last written, on the system's monotonic clock; 0 before."""
+
+class Relay:
+    """What comes from an engine process."""
+
+    def __init__(self) -> None: ...
+    def lane(self, request_id: str, texts: Texts) -> Lane:
+        """The lane of a sequence, closed at first; the same one until it is forgotten."""
+
+    def forget(self, request_id: str) -> None:
+        """Close its lane, if there is one, and let it go."""
+
+    def reset(self) -> None:
+        """Another process follows: forget the beginning of a frame."""
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes in as they come; whole frames of what no lane took, in their order. A step whose news all went
+        along lanes is left out, and its figures are kept.
+        """
+
+    def take_figures(self) -> bytes:
+        """The figures that were kept last, as they came; empty if there are none, or newer ones in what was left."""
 
 def mesh_join(
     held: NDArray[np.float32],

@@ -1,7 +1,8 @@
 """The sequences of one HTTP request while they run: submitted, turned into pieces, counted, paused, cancelled. Knows no
 JSON and no HTTP.
 
-A token passes through here in the turn of the event loop in which it arrives: no task waits for it.
+A token passes through here in the turn of the event loop in which it arrives: no task waits for it. Or past it, where
+it is plain text (`express`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from undiced.api.errors import ENDS, ClientClosedError
 from undiced.api.meter import Counts
 from undiced.api.tally import Tally
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
+from undiced.remote.way import Way
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from undiced.api.choice import Choice
     from undiced.api.deployment import Deployment
+    from undiced.api.exchange import Outlet
     from undiced.api.metrics import ModelMetrics
     from undiced.api.organization_metrics import OwnMetrics
     from undiced.api.ports import Running
@@ -112,10 +115,34 @@ class Answer:
             self._running[choice.index].end_thought()
         return len(thinking)
 
+    def express(self, text: bytes, around: tuple[bytes, bytes], outlet: Outlet) -> bool:
+        """Write a text in JSON that the only choice has just said, and let what it says next go to the client's socket
+        as long as it is plain; `around` as of `Writer`. False if the text has to be written otherwise.
+        """
+        (choice,) = self.choices
+        sequence = self._running.get(choice.index)
+        if sequence is None or not choice.fold.clear or (found := outlet.direct(sequence.settle)) is None:
+            return False
+        socket, spill = found
+        before, after = around
+        way = Way(self.deployment.texts, socket, before + b'"', b'"' + after, choice.fold.passed, spill)
+        return sequence.express(way, text[1:-1])
+
+    def settle(self) -> None:
+        """Count what was said past this."""
+        for sequence in self._running.values():
+            sequence.settle()
+
+    @property
+    def said_s(self) -> float:
+        """When something was last said past this, on `time.monotonic`."""
+        return max((sequence.said_s for sequence in self._running.values()), default=0.0)
+
     def cancel(self) -> None:
         """Stop whatever still runs; nobody reads it any more."""
         if self._cancelled:
             return
+        self.settle()
         self._cancelled = True
         for choice in self.choices:
             if (sequence := self._running.get(choice.index)) is not None:

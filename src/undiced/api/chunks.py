@@ -166,6 +166,13 @@ class Chunks(Writer):
         parts = (self.after, b',"logprobs":', rows, b',"finish_reason":null}')
         return b"".join((opening, lead, encode(piece.text), *parts, self.tail(piece)))
 
+    def around(self, piece: Piece) -> tuple[bytes, bytes] | None:
+        """As of `Writer`."""
+        lead = self._text_lead.get(piece.index)
+        if lead is None or self.head.continuous_usage or piece.channel != "content" or piece.logprobs is not None:
+            return None
+        return lead, self._plain + self._tail
+
     def open(self, index: int) -> bytes:
         """A choice begins."""
         self._text_lead[index] = self.lead(index) + self.before

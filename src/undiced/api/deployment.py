@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+from undiced.api.encoding import encode
 from undiced.api.prompts import Prompts
 from undiced.api.settings import Settings
+from undiced.remote.way import Texts
 from undiced.text.formats import Dialect
 
 if TYPE_CHECKING:
@@ -87,6 +90,7 @@ class Deployment:
     Attributes:
         chat: None for a base model, which can't chat. dialect: how it writes thoughts and calls.
         settings: the bounds of its prompts.
+        texts: of tokens, as they stand in a JSON string, for those of which that depends on nothing else.
     """
 
     card: ModelCard
@@ -96,10 +100,12 @@ class Deployment:
     settings: Settings = field(default_factory=Settings)
     dialect: Dialect = field(default_factory=Dialect)
     prompts: Prompts = field(init=False)
+    texts: Texts = field(init=False)
     _marks: dict[str, tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._marks: dict[str, tuple[int, ...]] = {}
+        self.texts = Texts(partial(_text, self.tokenizer))
         self.prompts = Prompts(self.tokenizer, self.chat, self.card.id, self.card.context, self.settings)
 
     def marks(self, text: str) -> tuple[int, ...]:
@@ -107,3 +113,13 @@ class Deployment:
         if text not in self._marks:
             self._marks[text] = tuple(self.tokenizer.encode(text, special=True, continuation=True))
         return self._marks[text]
+
+
+def _text(tokenizer: Tokenizer, token: int) -> bytes | None:
+    """A token's text within a JSON string; None if it is no whole characters, or a control token."""
+    if token in tokenizer.control:
+        return None
+    try:
+        return encode(tokenizer.token_bytes(token).decode())[1:-1]
+    except (UnicodeDecodeError, LookupError):
+        return None

@@ -69,6 +69,12 @@ class Outlet(Protocol):
     def put(self, body: bytes) -> bool:
         """Write the next part of an answer that has begun and not ended. False if the client is behind."""
 
+    def direct(self, settle: Callable[[], None]) -> tuple[int, Callable[[bytes], None]] | None:
+        """The number of the client's socket, and what takes what that does not take. Chunks of this answer may be
+        written to it until `settle` is called, which is so before anything else is written, and before the socket is
+        closed. None if bytes wait to be written, or are not written as they are.
+        """
+
 
 class Exchange:
     """A request on its way in and its answer on its way out.
@@ -94,6 +100,8 @@ class Exchange:
         self._delivered = False
         self._change = asyncio.Event()
         self._put = line.transport.write
+        self._settle: Callable[[], None] | None = None  # as of `Outlet.direct`
+        self._socket: int | None = None  # its number; -1 if what is written is encrypted on its way
         self._flows = False  # an answer in chunks has begun and not ended
         self._opening = b""  # status line and headers; they leave with the first bytes of the body
         self._chunked = False
@@ -111,6 +119,7 @@ class Exchange:
 
     def leave(self) -> None:
         """The client left, or was refused."""
+        self._close_way()
         self.gone = True
         self._change.set()
 
@@ -124,6 +133,7 @@ class Exchange:
         except BaseException:
             _log.exception("an answer failed")
         finally:
+            self._close_way()
             del self.scope[OUTLET]
             self.ready = _do_nothing
             if not self.ended and not self.gone:
@@ -153,6 +163,7 @@ class Exchange:
         """
         if not self.line.writable.is_set() and not self.gone:
             await self.line.writable.wait()
+        self._close_way()
         if self.gone:
             return
         if self.ended or self.started == (message["type"] == "http.response.start"):
@@ -164,6 +175,7 @@ class Exchange:
 
     def put(self, body: bytes) -> bool:
         """As of `Outlet`."""
+        self._close_way()
         if self._flows and not self.gone:
             self._put(b"%x\r\n%b\r\n" % (len(body), body))
         elif not self.gone:
@@ -171,6 +183,25 @@ class Exchange:
                 raise RuntimeError("a part of an answer out of order")
             self._write(body, last=False)
         return self.line.writable.is_set()
+
+    def direct(self, settle: Callable[[], None]) -> tuple[int, Callable[[bytes], None]] | None:
+        """As of `Outlet`."""
+        transport = self.line.transport
+        if not self._flows or self.gone or transport.get_write_buffer_size() or transport.is_closing():
+            return None
+        if self._socket is None:
+            plain = transport.get_extra_info("sslcontext") is None
+            sock = transport.get_extra_info("socket") if plain else None
+            self._socket = -1 if sock is None else sock.fileno()
+        if self._socket < 0:
+            return None
+        self._settle = settle
+        return self._socket, self._put
+
+    def _close_way(self) -> None:
+        settle, self._settle = self._settle, None
+        if settle is not None:
+            settle()
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         length = next((value for name, value in headers if name == b"content-length"), None)

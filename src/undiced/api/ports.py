@@ -13,12 +13,25 @@ if TYPE_CHECKING:
 
     from undiced.remote.client import Health
     from undiced.remote.stream import Take
+    from undiced.remote.way import Way
     from undiced.serve import EngineStats, FinishReason, Request
     from undiced.text import PromptOptions
 
 
 class Running(Protocol):
     """A sequence that an engine runs; `undiced.remote.stream.Stream` is one."""
+
+    @property
+    def said_s(self) -> float:
+        """When a token has last taken a short way, on `time.monotonic`; 0 if none did."""
+
+    def express(self, way: Way, text: bytes) -> bool:
+        """Write `text`, which was handed out just now, and let the tokens that follow take this way while they are
+        plain, instead of being handed out. False, and nothing written, if there is no such way now.
+        """
+
+    def settle(self) -> None:
+        """Close that way, and count what took it."""
 
     def pause(self) -> None:
         """Hand out nothing for now: the reader is behind."""

@@ -17,13 +17,14 @@ from starlette.responses import Response
 
 from undiced.api.anthropic.errors import PATHS
 from undiced.api.chunks import Folded
+from undiced.api.encoding import encode
 from undiced.api.errors import ENDS, ClientClosedError, error_response
 from undiced.api.exchange import OUTLET
 from undiced.api.standing import STANDING
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -144,12 +145,14 @@ class AnswerResponse(Response):
     async def _events(self, scope: Scope, send: Send) -> None:
         outlet: Outlet = scope[OUTLET]
         outlet.ready = self.answer.resume
-        await self.answer.run(partial(self._write, outlet.put), partial(self._start, send))
+        await self.answer.run(partial(self._write, outlet), partial(self._start, send))
         self._over = True
         await send({"type": "http.response.body", "body": self.writer.end(self.answer.tally), "more_body": False})
 
-    def _write(self, put: Callable[[bytes], bool], pieces: list[Piece]) -> bool:
+    def _write(self, outlet: Outlet, pieces: list[Piece]) -> bool:
         """Write pieces, past the layers in between; False while the client is behind."""
+        if self._expresses and len(pieces) == 1 and self._express(outlet, pieces[0]):
+            return True
         data, writer = b"", self.writer
         for piece in pieces:
             if piece.finish is None:
@@ -160,10 +163,21 @@ class AnswerResponse(Response):
         if not data:
             return True
         self._written_s = monotonic()
-        goes_on = put(data)
+        goes_on = outlet.put(data)
         if self._bill is not None:
             self._bill.told(self.answer.tokens)
         return goes_on
+
+    @property
+    def _expresses(self) -> bool:
+        """Whether tokens may go past this: of one choice, and where nobody counts each of them."""
+        return self._bill is None and len(self.answer.choices) == 1
+
+    def _express(self, outlet: Outlet, piece: Piece) -> bool:
+        """Write a piece so that the tokens that follow go past this while they are plain. False if it can't be so."""
+        if piece.finish is not None or not piece.text or (around := self.writer.around(piece)) is None:
+            return False
+        return self.answer.express(encode(piece.text), around, outlet)
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]
@@ -214,6 +228,7 @@ class AnswerResponse(Response):
         keepalive_s = self.service.settings.keepalive_s
         while True:
             await asyncio.sleep(max(0.01, self._written_s + keepalive_s - monotonic()))
+            self._written_s = max(self._written_s, self.answer.said_s)
             if self._over or monotonic() - self._written_s < keepalive_s:
                 continue
             await self._start(send)

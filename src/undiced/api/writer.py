@@ -32,6 +32,12 @@ class Writer(ABC):
     def finish(self, piece: Piece, tally: Tally | None) -> bytes:
         """The last events of a choice, whose last piece has the reason. tally: of the request, with the last choice."""
 
+    def around(self, piece: Piece) -> tuple[bytes, bytes] | None:
+        """What stands around the text of this piece and of those like it that may follow; None if that is not always
+        the same, or more has to be said before.
+        """
+        return None
+
     def alive(self) -> bytes:
         """What keeps a silent stream open."""
         return PING

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from undiced._native import Relay
 from undiced.core.errors import (
     InvalidRequestError,
     QueueFullError,
@@ -19,7 +20,7 @@ from undiced.core.errors import (
     UnavailableError,
     UndicedError,
 )
-from undiced.remote.frames import Accepted, Failure, FromEngine, Refused, Step, Submit
+from undiced.remote.frames import Accepted, Failure, FromEngine, Refused, Step, Submit, figures
 from undiced.remote.spec import without_paths
 from undiced.remote.stream import Stream, Take
 from undiced.remote.supervisor import Restarts, State, Supervisor
@@ -83,9 +84,9 @@ class EngineClient:
     ) -> None:
         self.spec = spec
         self._on_usage = partial(tell, tuple(on_usage))
-        self._engine = Supervisor(
-            spec, restarts or Restarts(), patience or Patience(), self._received, self._fail_streams, spare
-        )
+        self._relay = Relay()
+        told = (self._received, self._fail_streams, self._relay)
+        self._engine = Supervisor(spec, restarts or Restarts(), patience or Patience(), *told, spare)
         self._stats = EngineStats()
         self._streams: dict[str, Stream] = {}  # those that the engine has not ended
 
@@ -135,6 +136,8 @@ class EngineClient:
 
     def stats(self) -> EngineStats:
         """The engine's figures after its latest step; counters begin again when the engine is restarted."""
+        if kept := self._relay.take_figures():
+            self._stats = figures(kept)
         return self._stats
 
     def submit(self, request: Request, take: Take) -> Stream:
@@ -153,7 +156,7 @@ class EngineClient:
         if request.id in self._streams:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
         now = time.perf_counter()
-        stream = self._streams[request.id] = Stream(request, take, self._engine.send, self._on_usage, now)
+        stream = self._streams[request.id] = Stream(request, take, self._engine.send, self._on_usage, now, self._relay)
         self._engine.send(Submit(request, now))
         return stream
 

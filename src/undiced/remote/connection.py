@@ -1,4 +1,7 @@
-"""Connection: the HTTP process's end of the link to one engine process: frames in, frames out. Decides nothing."""
+"""Connection: the HTTP process's end of the link to one engine process: frames in, frames out. Decides nothing.
+
+Tokens that may take a short way to their clients (`Way`) do so before anything is decoded.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from undiced.remote.frames import Failed, Failure, FromEngine, ToEngine, client_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from undiced._native import Relay
+
 
 class Connection(asyncio.Protocol):
     """Hands each message to `received` as it comes, and calls `lost` when no more will.
@@ -19,8 +24,9 @@ class Connection(asyncio.Protocol):
         closed: set once the other end has closed and all it sent was handed over.
     """
 
-    def __init__(self, received: Callable[[FromEngine], None], lost: Callable[[], None]) -> None:
-        self._received, self._lost = received, lost
+    def __init__(self, received: Callable[[FromEngine], None], lost: Callable[[], None], relay: Relay) -> None:
+        self._received, self._lost, self._relay = received, lost, relay
+        relay.reset()
         self._reader = client_reader()
         self._transport: asyncio.WriteTransport | None = None
         self.closed = asyncio.Event()
@@ -29,8 +35,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is not a subclass
 
     def data_received(self, data: bytes) -> None:
+        if (rest := self._relay.feed(data)) is None:
+            return
         try:
-            for message in self._reader.feed(data):
+            for message in self._reader.feed(rest):
                 self._received(message)
         except EngineError as error:  # not our frames: nothing that follows can be trusted
             self._received(Failed(Failure.of(error)))

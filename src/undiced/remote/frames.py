@@ -133,6 +133,7 @@ FromEngine = Progress | Ready | Accepted | Refused | Step | Failed
 Message = TypeVar("Message")
 
 _encoder = msgspec.msgpack.Encoder()
+_figures = msgspec.msgpack.Decoder(EngineStats)
 
 
 def encode(message: ToEngine | FromEngine) -> bytes:
@@ -178,8 +179,13 @@ class FrameReader(Generic[Message]):
     def _decode(self, payload: bytes | bytearray) -> Message:
         try:
             return self._decoder.decode(payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise EngineError(f"A frame from the other process does not decode: {error}") from error
+
+
+def figures(data: bytes) -> EngineStats:
+    """The figures of a step, which its frame has behind the deltas."""
+    return _figures.decode(data)
 
 
 def engine_reader() -> FrameReader[ToEngine]:

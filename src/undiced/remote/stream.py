@@ -2,7 +2,8 @@
 
 Knows frames to send, but no socket and no process. While its reader pauses, deltas are merged, so a slow reader costs
 one delta of memory and never holds up the engine. Where that delta gets long the engine is asked to hold the sequence,
-until it is read: it shall not compute for nobody.
+until it is read: it shall not compute for nobody. Plain tokens may take a short way past it (`express`); whatever is
+said or done here closes that way and counts them first.
 
                 accept             end                 read to the end
     SENT ----------------> RUNNING -----> ENDED --------------------------> OVER
@@ -29,6 +30,8 @@ from undiced.serve.delta import Delta
 from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:
+    from undiced._native import Lane, Relay
+    from undiced.remote.way import Way
     from undiced.serve.request import Request
 
 Take = Callable[[Delta | UndicedError], None]  # hears what becomes of a sequence
@@ -76,7 +79,9 @@ class Stream:
         send: Callable[[Cancel | Finish | Hold | EndThought], None],
         on_usage: Callable[[UsageEvent], None],
         now: float,
+        relay: Relay | None = None,
     ) -> None:
+        """relay: where the engine's frames come in; without it no token takes a short way."""
         self.request = request
         self.state = State.SENT
         self.usage: UsageEvent | None = None
@@ -93,11 +98,44 @@ class Stream:
         self._error: UndicedError | None = None
         self._account: UsageEvent | None = None  # the engine's, before the reader's end cuts it
         self._cut: tuple[int, FinishReason] | None = None
+        self._relay = relay
+        self._lane: Lane | None = None
+        self._way: Way | None = None
 
     # for the reader
 
+    def express(self, way: Way, text: bytes) -> bool:
+        """Write `text`, which was taken just now, and let the tokens that follow take this way while they are plain.
+        False if there is no such way now.
+        """
+        if self._relay is None or self.state is not _RUNNING or self._paused or self._pending is not None:
+            return False
+        if self._lane is None:
+            self._lane = self._relay.lane(self.request.id, way.texts)
+        self._way = way
+        self._lane.open(way.socket, way.before, way.after, text)
+        return True
+
+    def settle(self) -> None:
+        """Close the short way, and count what took it."""
+        if self._lane is None or self._way is None:
+            return
+        count, rest = self._lane.close()
+        self._received += count
+        self._handed += count
+        if count:
+            self._way.told(count)
+        if rest:
+            self._way.spill(rest)
+
+    @property
+    def said_s(self) -> float:
+        """When a token has last taken the short way, on `time.monotonic`; 0 if none did."""
+        return 0.0 if self._lane is None else self._lane.said_s
+
     def pause(self) -> None:
         """Hand out nothing until `resume`; the reader is behind."""
+        self.settle()
         self._paused = True
 
     def resume(self) -> None:
@@ -110,6 +148,7 @@ class Stream:
 
         It counts `at_token` tokens, by default those that were handed out.
         """
+        self.settle()
         at_token = self._handed if at_token is None else at_token
         self._leave(at_token, "cancelled", Cancel(self.request.id))
         self.resume()
@@ -119,6 +158,7 @@ class Stream:
 
         One last delta follows, with the account and no tokens. No effect if the last delta was taken.
         """
+        self.settle()
         self._leave(at_token, reason, Finish(self.request.id, at_token, reason))
 
     def end_thought(self) -> None:
@@ -190,6 +230,8 @@ class Stream:
 
     def push(self, delta: Delta, now: float) -> bool:
         """Take in what a step made of the sequence; False if that was the last."""
+        if self._lane is not None:
+            self._settle_for(last=delta.usage is not None)
         count = len(delta.tokens)
         self._received += count
         if self._first_s is None and count:
@@ -217,6 +259,7 @@ class Stream:
 
         `account` is the engine's own, None if it died without one.
         """
+        self._settle_for(last=True)
         if self.state not in _ENDED:
             return
         if self.state in (State.RUNNING, State.DEAF):
@@ -227,6 +270,12 @@ class Stream:
             self._error = error
         self._enter(_ENDED[self.state])
         self._flow()
+
+    def _settle_for(self, *, last: bool) -> None:
+        self.settle()
+        if last and self._lane is not None and self._relay is not None:
+            self._relay.forget(self.request.id)
+            self._lane = self._way = None
 
     def _estimate(self, now: float, source: str) -> UsageEvent:
         """The account of a sequence whose engine died without giving one."""

@@ -32,6 +32,7 @@ from undiced.remote.watch import Patience, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from undiced._native import Relay
     from undiced.engine.backend import Limits
     from undiced.remote.spare import Spare
     from undiced.remote.spec import EngineSpec
@@ -82,10 +83,11 @@ class Supervisor:
         patience: Patience,
         received: Callable[[FromEngine], None],
         lost: Callable[[UndicedError], None],
+        relay: Relay,
         spare: Spare | None = None,
     ) -> None:
-        """received: called with each frame about sequences. lost: called with the reason when a process is lost. spare:
-        the first process, if it has been started already.
+        """received: called with each frame about sequences. lost: called with the reason when a process is lost. relay:
+        what comes passes it. spare: the first process, if it has been started already.
         """
         self.state: State = "starting"
         self.progress, self.detail, self.restarts = 0.0, "", 0
@@ -93,7 +95,7 @@ class Supervisor:
         self.failure: UndicedError | None = None
         self.process: EngineProcess | None = None
         self._spec, self._policy, self._patience = spec, restarts, patience
-        self._on_frame, self._on_loss = received, lost
+        self._on_frame, self._on_loss, self._relay = received, lost, relay
         self._watch = Watch(patience)
         self._spare = spare
         self._deaths: list[float] = []
@@ -168,7 +170,7 @@ class Supervisor:
         except OSError as error:
             reason = f"could not be started: {error.strerror or error}"
             return EngineError(f"The engine process {reason}."), reason
-        connection = self._connection = Connection(self._received, self._disconnected)
+        connection = self._connection = Connection(self._received, self._disconnected, self._relay)
         attending = loop.create_task(self._attend(process, connection))
         try:
             await loop.create_unix_connection(lambda: connection, sock=process.link)

@@ -36,6 +36,11 @@ class Detokenizer:
         self._pending = data[used:]
         return self._stripped(text) if self._strip and text else text
 
+    @property
+    def clear(self) -> bool:
+        """Whether the text of the next token is its own, if it is whole characters."""
+        return not (self._pending or self._strip)
+
     def flush(self) -> str:
         """What an unfinished character decodes to (U+FFFD), or nothing."""
         text = self._pending.decode("utf-8", "replace")

@@ -195,6 +195,15 @@ class Fold:
             return self._ending
         return self._matcher.stop.translate(self._named)
 
+    @property
+    def clear(self) -> bool:
+        """Whether plain tokens, which are whole characters and end nothing, are just their texts from here on."""
+        return self._plain and not self._echo and self._detokenizer.clear
+
+    def passed(self, count: int) -> None:
+        """So many plain tokens were told without this fold."""
+        self.tokens += count
+
     def push(self, new: Tokens) -> list[Piece]:
         """Take tokens in; returns what they make certain: a piece at least, or nothing where there is nothing to say.
 

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from undiced._native import Relay
 from undiced.core.errors import EngineError, QueueFullError
 from undiced.remote.client import Health
-from undiced.remote.frames import Cancel, Finish, Hold
+from undiced.remote.frames import Cancel, Finish, Hold, Step, client_reader, encode
 from undiced.remote.stream import Stream, Take
 from undiced.serve import Delta, EngineStats, FinishReason, Request, UsageEvent
 
@@ -20,7 +21,9 @@ class EagerEngine:
 
     Attributes:
         dies_at: the step at which everything that runs fails. room: sequences that it takes at once.
-        made: tokens that it computed for each sequence. ahead: the most that nobody had taken, of any one sequence.
+        every_s: at least so long from step to step.
+        relay: what it says comes as frames, through this, as from an engine process.
+        made: tokens that it computed for each sequence. short: those that the relay's lanes took.
     """
 
     name: str = "m"
@@ -29,11 +32,14 @@ class EagerEngine:
     between: int = 1
     dies_at: int | None = None
     room: int = 1000
+    every_s: float = 0.0
+    relay: Relay | None = None
     on_usage: Callable[[UsageEvent], None] = lambda _: None
     made: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
     streams: dict[str, Stream] = field(default_factory=dict)
     running: dict[str, Stream] = field(default_factory=dict)
+    short: int = 0
     ended: list[UsageEvent] = field(default_factory=list)
     health: Health = field(default_factory=lambda: Health("ready", 1.0, "", 0))
     _task: asyncio.Task[None] | None = None
@@ -43,7 +49,7 @@ class EagerEngine:
         """Queue a sequence."""
         if len(self.running) >= self.room:
             raise QueueFullError("The queue is full.", retry_after_s=1.0)
-        stream = Stream(request, take, self._orders.append, self._account, 0.0)
+        stream = Stream(request, take, self._orders.append, self._account, 0.0, self.relay)
         self.streams[request.id] = self.running[request.id] = stream
         self.requests[request.id] = request
         self.made[request.id] = 0
@@ -61,7 +67,7 @@ class EagerEngine:
     async def _run(self) -> None:
         step = 0
         while self.running:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.every_s)
             for stream in self.running.values():
                 stream.accept()
             for _ in range(self.between):
@@ -96,5 +102,15 @@ class EagerEngine:
         )
         rows = [-0.5] * len(tokens) if request.sampling.logprobs >= 0 else []
         delta = Delta(request_id, tokens, rows, [], reason, None, usage if reason else None)
-        if not self.running[request_id].push(delta, 0.0):
-            del self.running[request_id]
+        if self.relay is None:
+            self._push(delta)
+        elif (rest := self.relay.feed(encode(Step([delta], None)))) is None:
+            self.short += len(tokens)
+        else:
+            for step in client_reader().feed(rest):
+                for each in step.deltas:
+                    self._push(each)
+
+    def _push(self, delta: Delta) -> None:
+        if not self.running[delta.request_id].push(delta, 0.0):
+            del self.running[delta.request_id]

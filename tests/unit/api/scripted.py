@@ -17,6 +17,7 @@ from undiced.api.settings import Settings
 from undiced.core.errors import EngineError, UndicedError
 from undiced.remote.client import Health
 from undiced.remote.stream import Take
+from undiced.remote.way import Way
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
 from undiced.text.formats import Dialect
 
@@ -177,6 +178,14 @@ class ScriptedSequence:
         except Exception as bug:  # of a script: an engine that breaks tells so
             take(EngineError(f"The script failed: {bug!r}."))
 
+    said_s = 0.0
+
+    def express(self, way: Way, text: bytes) -> bool:
+        return False
+
+    def settle(self) -> None:
+        pass
+
     def pause(self) -> None:
         self.flows.clear()
 
@@ -244,6 +253,9 @@ class SlowOutlet:
         if self.turns:
             self.wait(self.turns)
         return not self.turns
+
+    def direct(self, settle: Callable[[], None]) -> None:
+        """Nothing goes past it."""
 
     def wait(self, turns: int) -> None:
         if turns:

@@ -33,6 +33,7 @@ _BEFORE = {  # what stands before the text in a delta of a channel
     "reasoning": b'{"type":"thinking_delta","thinking":',
     "tool_call": b'{"type":"input_json_delta","partial_json":',
 }
+_AFTER = b"}}\n\n"
 _STANDARD = {"service_tier": "standard"}  # whichever of the two that clients of this API know was asked for
 _CACHED, _MADE = "cache_read_input_tokens", "cache_creation_input_tokens"
 
@@ -78,6 +79,11 @@ class MessageWriter(Writer):
         if not piece.text and not piece.name:
             return opening
         return opening + self._close() + self._open(piece.channel, piece.name) + self._delta(piece.text)
+
+    def around(self, piece: Piece) -> tuple[bytes, bytes] | None:
+        """As of `Writer`."""
+        same = piece.channel == self._channel == "content" and not piece.name
+        return (self._lead, _AFTER) if same else None
 
     def finish(self, piece: Piece, tally: Tally | None) -> bytes:
         """The rest of the text, and the end of the message."""
@@ -142,7 +148,7 @@ class MessageWriter(Writer):
         if self._omits and self._channel == "reasoning":
             self._thought.append(text)
             return b""
-        return self._lead + encode(text) + b"}}\n\n"
+        return self._lead + encode(text) + _AFTER
 
     def _close(self) -> bytes:
         channel, self._channel = self._channel, None
