@@ -9,7 +9,6 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,17 +20,16 @@ from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatT
 from undiced.core.memory import give_back
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.loaded import load
-from undiced.outputs import RequestOutput
 from undiced.params import SamplingParams as SamplingParams
 from undiced.params import StructuredOutputsParams
+from undiced.tokenized import Tokenized, output_of
 
 if TYPE_CHECKING:
     from undiced.answer import Answer
     from undiced.compiled import Compiled
-    from undiced.outputs import Completion
+    from undiced.outputs import Completion, RequestOutput
     from undiced.serve import Request
     from undiced.serve.guide import Guide
-    from undiced.talk import Talk
     from undiced.text import ChatEncoder
     from undiced.text.formats import Dialect
 
@@ -162,7 +160,7 @@ class LLM:
         asked = [plain(prompt) for prompt in many]
         texts = [prompt if isinstance(prompt, str) else None for prompt in asked]
         ids = [self._ids_of(prompt) for prompt in asked]
-        given = [_Prompt(*pair) for pair in zip(texts, ids, strict=True)]
+        given = [Tokenized(*pair) for pair in zip(texts, ids, strict=True)]
         return self._run(given, params_of(sampling_params, len(ids), schema), shown=use_tqdm)
 
     def chat(
@@ -213,7 +211,7 @@ class LLM:
         if is_messages(prompt):
             asked = self._chat_prompt(prompt, {}, resume)  # type: ignore[arg-type]
         else:
-            asked = _Prompt(None, self._ids_of(plain(prompt)))  # type: ignore[arg-type]
+            asked = Tokenized(None, self._ids_of(plain(prompt)))  # type: ignore[arg-type]
         params = sampling_params or SamplingParams()
         if params.n != 1:
             raise InvalidRequestError("A stream has one answer.", remedy="Leave n out, or use generate.", param="n")
@@ -244,7 +242,7 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, prompts: list[_Prompt], params: list[SamplingParams], *, shown: bool) -> list[RequestOutput]:
+    def _run(self, prompts: list[Tokenized], params: list[SamplingParams], *, shown: bool) -> list[RequestOutput]:
         pairs = zip(prompts, params, strict=True)
         asked = [self._answers(prompt, one, continues=prompt.talk is None) for prompt, one in pairs]
         by_id = {answer.request.id: answer for answers in asked for answer in answers}
@@ -255,9 +253,9 @@ class LLM:
                 if delta.usage is not None:
                     done += 1
                     tell(done / len(by_id), f"Answers, {done} of {len(by_id)}")
-        return [_output(*pair) for pair in zip(prompts, asked, strict=True)]
+        return [output_of(*pair) for pair in zip(prompts, asked, strict=True)]
 
-    def _chat_prompt(self, messages: str | Messages, given: Mapping[str, object], resume: bool = False) -> _Prompt:
+    def _chat_prompt(self, messages: str | Messages, given: Mapping[str, object], resume: bool = False) -> Tokenized:
         """The prompt of a conversation. given: members of a chat request."""
         if self._chat is None:
             raise NoChatTemplateError(
@@ -278,7 +276,7 @@ class LLM:
             pieces = self._chat.pieces(said, talk.options)
             last = said[-1].get("content") if resume else ""
             ids = encode_pieces(self.tokenizer, pieces, self.context)
-            return _Prompt("".join(pieces), ids, talk, last if isinstance(last, str) else "")
+            return Tokenized("".join(pieces), ids, talk, last if isinstance(last, str) else "")
 
     def _ids_of(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):
@@ -312,7 +310,7 @@ class LLM:
         more = f", or load the model with a larger max_context (it can take {own})" if own > self.context else ""
         return f"Shorten the prompt{more}."
 
-    def _answers(self, prompt: _Prompt, params: SamplingParams, *, continues: bool) -> list[Answer]:
+    def _answers(self, prompt: Tokenized, params: SamplingParams, *, continues: bool) -> list[Answer]:
         """As many as `n`, ready to be run. `continues`: their text goes on where the prompt ended."""
         from undiced.answer import Answer
         from undiced.serve.request import check
@@ -334,7 +332,7 @@ class LLM:
             for index, copy in enumerate(request.copies(params.n))
         ]
 
-    def _request(self, prompt: _Prompt, params: SamplingParams) -> Request:
+    def _request(self, prompt: Tokenized, params: SamplingParams) -> Request:
         from undiced.serve import Request
 
         ids, talk = prompt.ids, prompt.talk is not None
@@ -350,7 +348,7 @@ class LLM:
             guide=self._guide(prompt, params.structured_outputs),
         )
 
-    def _guide(self, prompt: _Prompt, form: StructuredOutputsParams | None) -> Guide | None:
+    def _guide(self, prompt: Tokenized, form: StructuredOutputsParams | None) -> Guide | None:
         """What the engine holds an answer to, compiled."""
         from undiced.serve.guide import Guide
 
@@ -388,21 +386,6 @@ def _draft_of(
     return compile_draft(draft, compiled, progress=progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    """A prompt that was tokenized.
-
-    Attributes:
-        text: None if it came as token ids.
-        talk: the chat that it is of; None for a text that is continued. said: of an answer that is gone on with.
-    """
-
-    text: str | None
-    ids: list[int]
-    talk: Talk | None = None
-    said: str = ""
-
-
 @contextmanager
 def _telling(shown: bool) -> Iterator[Callable[[float, str], None]]:
     """Hears which share is done; shows it on the error stream if that is wanted, and loads no terminal otherwise."""
@@ -413,15 +396,3 @@ def _telling(shown: bool) -> Iterator[Callable[[float, str], None]]:
 
     with Bar("Answers") as bar:
         yield bar.share
-
-
-def _output(prompt: _Prompt, answers: list[Answer]) -> RequestOutput:
-    first = answers[0]
-    scored = first.request.prompt_logprobs >= 0
-    return RequestOutput(
-        request_id=first.request.id.rpartition(".")[0],
-        prompt=prompt.text,
-        prompt_token_ids=prompt.ids,
-        outputs=[answer.completion for answer in answers],
-        prompt_logprobs=[None, *first.prompt_places] if scored else None,
-    )
