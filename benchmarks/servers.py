@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+PEERS = "UNDICED_PEERS"  # where other engines lie, which is nothing to a server of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Served:
 def served(model: str, *options: str) -> Iterator[Served]:
     """`undiced serve`, from when it says that it is ready."""
     command = [sys.executable, "-m", "undiced", "serve", model, "--port", "0", "--json", "--log-level", "warning"]
-    server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    settings = {name: value for name, value in os.environ.items() if name != PEERS}
+    server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=settings)
     try:
         assert server.stdout is not None
         yield Served(json.loads(server.stdout.readline())["url"], server.pid)

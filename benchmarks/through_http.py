@@ -23,9 +23,8 @@ import time
 from itertools import pairwise
 
 import numpy as np
-import uvloop
 from servers import cpu_s, served
-from streams import Answer, Place, quantile, spread, together
+from streams import Answer, Place, at_once, quantile, spread
 
 from undiced.compiled import compile_for_host
 from undiced.engine.host import HostBackend
@@ -65,7 +64,7 @@ def through(place: Place, prompts: Prompts, new: int) -> tuple[float, list[Answe
     """Seconds from the first request to the last text."""
     bodies = [{"prompt": ids, "max_tokens": new, "ignore_eos": True, "temperature": 0} for ids in prompts]
     began = time.perf_counter()
-    answers = uvloop.run(together(place, bodies))
+    answers = at_once(place, bodies)
     for answer in answers:
         assert not answer.failure and answer.completion_tokens == new, answer.failure
     return max(answer.said_s[-1] for answer in answers) - began, answers
