@@ -82,7 +82,10 @@ class PyEngine {
             for (const auto& [bytes, format, rows, columns, row_index, transposed] : parts)
                 own.push_back({span_of(bytes), format, rows, columns, span_of(row_index), transposed});
         }
+        std::vector<int> filled;
+        for (const auto& [slot, parts] : views) filled.push_back(slot);
         nb::gil_scoped_release unlocked;
+        engine_->touch(filled);
         for (const auto& [slot, parts] : views) engine_->load(slot, parts);
     }
 
@@ -103,11 +106,7 @@ class PyEngine {
         const Array<const std::int32_t, 2>& page_table, const Ints& sample_rows, const nb::object& sampling,
         Array<std::int32_t, 1> out_tokens, Array<float, 1> out_logprobs, Array<std::int32_t, 2> out_top_ids,
         Array<float, 2> out_top_logprobs, const std::optional<Array<const std::int32_t, 2>>& masks) {
-        const nb::object type = sampling.attr("dtype");
-        if (!type.is(checked_type_)) {
-            check_sampling_type(type);
-            checked_type_ = type;
-        }
+        if (!PyMemoryView_Check(sampling.ptr())) check_type(sampling.attr("dtype"));
         if (out_top_ids.shape(1) != kTopLogprobsMax || out_top_logprobs.shape(1) != kTopLogprobsMax ||
             page_table.shape(0) != slots.shape(0))
             throw std::invalid_argument("page_table must have one row per sequence, top arrays 20 columns");
@@ -199,6 +198,12 @@ class PyEngine {
     }
 
   private:
+    void check_type(const nb::object& type) {
+        if (type.is(checked_type_)) return;
+        check_sampling_type(type);
+        checked_type_ = type;
+    }
+
     // The arrays of a step in flight, which live as long as it may run, whatever becomes of the caller's.
     struct Flying {
         std::array<Ints, 5> rows;

@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -38,14 +39,16 @@ inline nb::list sampling_record() {
     return out;
 }
 
-// The buffer of a structured array, which no typed array view can describe.
+// The buffer of a structured array, which no typed array view can describe, or bytes that Python has packed as rows.
 class SamplingView {
   public:
     explicit SamplingView(nb::handle array) {
         if (PyObject_GetBuffer(array.ptr(), &view_, PyBUF_STRIDED_RO) != 0) throw nb::python_error();
-        const bool dense = view_.ndim == 1 && view_.itemsize == sizeof(SamplingRow) &&
-                           (view_.shape[0] < 2 || view_.strides[0] == sizeof(SamplingRow));
-        if (dense) return;
+        const bool bytes = view_.itemsize == 1 && view_.len % static_cast<Py_ssize_t>(sizeof(SamplingRow)) == 0;
+        const bool dense = view_.ndim == 1 && (bytes || view_.itemsize == sizeof(SamplingRow)) &&
+                           (view_.shape[0] < 2 || view_.strides[0] == view_.itemsize);
+        const bool aligned = reinterpret_cast<std::uintptr_t>(view_.buf) % alignof(SamplingRow) == 0;
+        if (dense && (aligned || view_.len == 0)) return;
         PyBuffer_Release(&view_);
         throw std::invalid_argument("sampling must be one contiguous row of sampling records");
     }
@@ -54,7 +57,7 @@ class SamplingView {
     SamplingView& operator=(const SamplingView&) = delete;
 
     std::span<const SamplingRow> rows() const {
-        return {static_cast<const SamplingRow*>(view_.buf), static_cast<std::size_t>(view_.shape[0])};
+        return {static_cast<const SamplingRow*>(view_.buf), static_cast<std::size_t>(view_.len) / sizeof(SamplingRow)};
     }
 
   private:

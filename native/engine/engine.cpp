@@ -108,6 +108,11 @@ void Engine::bind_one(const Instr& instr) {
     program_.push_back(bound);
 }
 
+void Engine::touch(std::span<const int> slots) {
+    const Busy busy(*this);
+    state_->weights.touch(slots, state_->team);
+}
+
 void Engine::load(int slot, std::span<const LoadPart> parts) {
     const Busy busy(*this);
     loaded_ = false;

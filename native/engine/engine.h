@@ -33,6 +33,7 @@ class Engine {
     ~Engine();
 
     // One call at a time: a second one while one runs throws std::runtime_error, as does any call after `close`.
+    void touch(std::span<const int> slots);
     void load(int slot, std::span<const LoadPart> parts);
     void load_vector(int slot, std::span<const float> values);
     void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,

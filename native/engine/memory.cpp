@@ -11,7 +11,6 @@
 namespace undiced {
 namespace {
 
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kPage = std::size_t{64} << 10;  // the largest that systems have
 constexpr std::size_t kMost = std::size_t{1} << 62;
 

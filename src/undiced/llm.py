@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.asking import Messages, Prompt, conversation, is_ids, is_messages, params_of, plain, talks
-from undiced.compiled import Progress, compile_for_host
+from undiced.compiled import Progress, compile_for_host, config_of
 from undiced.core.collection import all_stays
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
 from undiced.core.memory import give_back
@@ -27,6 +27,7 @@ from undiced.tokenized import Tokenized, output_of
 if TYPE_CHECKING:
     from undiced.answer import Answer
     from undiced.compiled import Compiled
+    from undiced.model.config import ModelConfig
     from undiced.outputs import Completion, RequestOutput
     from undiced.serve import Request
     from undiced.serve.guide import Guide
@@ -87,7 +88,7 @@ class LLM:
                 progress=progress,
             )
             guessing = _draft_of(draft, compiled, speculate, progress)
-            self.config, self.program = compiled.graph.config, compiled.program
+            self.program, self._described = compiled.program, compiled.described
             self._own_sampling = own_sampling(compiled.checkpoint)
             loaded = load(compiled, guessing, speculate=speculate, progress=progress)
             from undiced.serve.shared import SharedLoop
@@ -97,6 +98,11 @@ class LLM:
         self._loop = SharedLoop(self._engine)
         self._opening = threading.Lock()
         self._ids = itertools.count()
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The model's dimensions."""
+        return config_of(self._described)
 
     @property
     def context(self) -> int:
@@ -259,12 +265,12 @@ class LLM:
         """The prompt of a conversation. given: members of a chat request."""
         if self._chat is None:
             raise NoChatTemplateError(
-                f"{self.config.name} is a base model without a chat template.",
+                f"{self.program.model} is a base model without a chat template.",
                 remedy="Use `generate` instead, or an instruction-tuned model.",
             )
         if self._chat.problem:
             raise NoChatTemplateError(
-                f"{self.config.name} cannot chat. {self._chat.problem}", remedy="Use `generate` instead."
+                f"{self.program.model} cannot chat. {self._chat.problem}", remedy="Use `generate` instead."
             )
         from undiced.talk import check_calls, talk_of
         from undiced.text.pieces import encode_pieces

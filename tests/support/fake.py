@@ -18,7 +18,7 @@ import numpy as np
 
 from undiced.core.errors import EngineError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
-from undiced.engine.backend import Limits, NoToken, SlotState, StepInput, StepOutput
+from undiced.engine.backend import AnyStep, Limits, NoToken, SlotState, StepInput, StepOutput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,8 +141,9 @@ class FakeBackend:
         _must(all(slot not in flight.batch.slots for flight in self.flights), "a slot in flight can't count")
         self._counted[slot] += len(tokens)
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
         """Check the step, also against those in flight."""
+        batch = batch.arrays()
         _must(len(self.flights) < self.limits.in_flight, "no more steps in flight than the limit")
         self._check(batch, batch.seq_start.tolist())
         flight = Flight(batch, _checksum(batch), *self._touched(batch))

@@ -21,6 +21,8 @@ UNUSED = (
     "undiced.api",
     "undiced.cli",
     "asyncio",
+    "hashlib",
+    "numpy",
     "platformdirs",
     "subprocess",
     "tempfile",

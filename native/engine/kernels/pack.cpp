@@ -220,6 +220,43 @@ void pack_quantized(const Format& format, const RowPointers& rows, std::int64_t 
     }
 }
 
+// Blocks of one 16-bit scale, a minimum with some, and codes that stay as they are but for their top bit, all 16 rows
+// being there: nearly all of the files that people have, and several times as fast as piece by piece.
+template <int Codes, bool HasMin, std::uint32_t Flip>
+void pack_whole(const RowPointers& rows, std::int64_t cols, std::int64_t stride, std::uint8_t* out) {
+    constexpr std::int64_t kHead = HasMin ? 4 : 2, kWords = Codes / 4;
+    for (std::int64_t b = 0; b < blocks_of(cols); ++b, out += stride) {
+        std::uint8_t* scales = out + kWords * 64;
+        for (std::int64_t row = 0; row < kTileRows; ++row) {
+            const Bytes source = rows[row] + b * (kHead + Codes);
+            put(scales, row, load_as<std::uint16_t>(source));
+            if constexpr (HasMin) put(scales, kTileRows + row, load_as<std::uint16_t>(source + 2));
+            for (std::int64_t word = 0; word < kWords; ++word)
+                put(out, word * kTileRows + row, load_as<std::uint32_t>(source + kHead + word * 4) ^ Flip);
+        }
+    }
+}
+
+// Whether the tile was packed as a whole one.
+bool pack_whole_tile(const Format& format, const RowPointers& rows, std::int64_t cols, std::uint8_t* out) {
+    if (std::find(std::begin(rows), std::end(rows), nullptr) != std::end(rows)) return false;
+    const std::int64_t stride = packed_block_bytes(format);
+    switch (format.ggml_type) {
+        case 2:
+        case 20:
+            pack_whole<16, false, 0>(rows, cols, stride, out);
+            return true;
+        case 3:
+            pack_whole<16, true, 0>(rows, cols, stride, out);
+            return true;
+        case 8:
+            pack_whole<32, false, 0x80808080u>(rows, cols, stride, out);
+            return true;
+        default:
+            return false;
+    }
+}
+
 // A scale, then a byte for each column of its group.
 void pack_fp8(const Format& format, const RowPointers& rows, std::int64_t cols, std::uint8_t* out) {
     const std::int64_t stride = packed_block_bytes(format);
@@ -358,6 +395,7 @@ void pack(const Format& format, std::span<const PackSource> sources, std::span<c
             if (row < rows)
                 pointers[i] = locate(format, sources, row_map.empty() ? row : row_map[static_cast<std::size_t>(row)]);
         }
+        if (pack_whole_tile(format, pointers, cols, out)) continue;
         if (sources[0].transposed) step *= sources[0].rows;
         std::memset(out, 0, static_cast<std::size_t>(tile_bytes));
         pack_tile(format, pointers, cols, step, out);

@@ -66,7 +66,7 @@ class EngineBench:
             batch.positions.reshape(work.sequences, work.new)[:] = positions
             output = self.backend.collect(self.backend.submit(batch))
             if work.new == 1:
-                tokens = output.tokens.reshape(work.sequences, 1)
+                tokens = np.asarray(output.tokens).reshape(work.sequences, 1)
         return time.perf_counter() - began
 
     def _shape(self, work: Work) -> StepInput:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import stat
 import sys
@@ -57,6 +56,8 @@ def is_cached(model: PackagedModel) -> bool:
         seal = _seal(model, os.fstat(fd))
         if _remembered(model) == seal:
             return True
+        import hashlib  # loads OpenSSL, which is as fast as a file of this size deserves
+
         if hashlib.file_digest(file, "sha256").hexdigest() != model.sha256:
             return False
     _remember(model, seal)

@@ -6,7 +6,6 @@ Source: the GGUF specification; type numbers as in `core.formats`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,8 +95,10 @@ class GgufCheckpoint:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal SHA-256 over the headers, the sizes and samples of the data."""
+        from hashlib import sha256  # of OpenSSL, which few need and a header of megabytes does
+
         parts = (part.file.fingerprint(part.header_bytes) for part in self._parts)
-        return hashlib.sha256(b"gguf" + b"".join(parts)).hexdigest()
+        return sha256(b"gguf" + b"".join(parts)).hexdigest()
 
     def raw(self, name: str) -> memoryview:
         """Read-only bytes of a tensor as stored."""

@@ -5,10 +5,10 @@ Asks the file system alone; reads no file. Contents are `Checkpoint.digest`'s bu
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
+from undiced.core.digest import sha256
 from undiced.core.errors import CheckpointError
 from undiced.core.quote import file_name
 
@@ -23,7 +23,7 @@ def identity(path: Path) -> str:
     Raises:
         CheckpointError: the file or the folder is gone or can't be read.
     """
-    digest = hashlib.sha256()
+    digest = sha256()
     try:
         for file in sorted(_files(path)):
             found = file.stat()

@@ -5,7 +5,6 @@ Knows no format. A file that another process truncates while it is mapped is bey
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from pathlib import Path
@@ -69,7 +68,9 @@ class MappedFile:
 
     def fingerprint(self, header_bytes: int) -> bytes:
         """SHA-256 over the header, the size and a few evenly spaced samples: telling, and cheap for any size."""
-        digest = hashlib.sha256(self.view(0, header_bytes))
+        from hashlib import sha256
+
+        digest = sha256(self.view(0, header_bytes))
         digest.update(self.size.to_bytes(8, "little"))
         body = self.size - header_bytes
         for index in range(SAMPLES):

@@ -85,6 +85,51 @@ class StepInput:
     masks: NDArray[np.int32] | None = None
     hidden: bool = False
 
+    def arrays(self) -> StepInput:
+        """This step; see `PlainStep.arrays`."""
+        return self
+
+
+@dataclass(slots=True)
+class PlainStep:
+    """A `StepInput` whose arrays are plain memory, which native code reads as well: nobody has to load numpy for it.
+
+    Attributes:
+        sampling: bytes, rows of `engine.row.ROW`.
+        others: see `StepInput`.
+    """
+
+    tokens: memoryview
+    positions: memoryview
+    seq_start: memoryview
+    slots: memoryview
+    page_table: memoryview
+    sample_rows: memoryview
+    sampling: memoryview
+    masks: NDArray[np.int32] | None = None
+    hidden: bool = False
+
+    def arrays(self) -> StepInput:
+        """The same memory as numpy's arrays."""
+        import numpy as np
+
+        from undiced.engine.record import SAMPLING
+
+        return StepInput(
+            np.asarray(self.tokens),
+            np.asarray(self.positions),
+            np.asarray(self.seq_start),
+            np.asarray(self.slots),
+            np.asarray(self.page_table),
+            np.asarray(self.sample_rows),
+            np.frombuffer(self.sampling, SAMPLING),
+            self.masks,
+            self.hidden,
+        )
+
+
+AnyStep = StepInput | PlainStep
+
 
 class NoToken(IntEnum):
     """Why a sampled row has no token: what stands in its place. Other rows are not affected."""
@@ -96,7 +141,7 @@ class NoToken(IntEnum):
 
 @dataclass(slots=True)
 class StepOutput:
-    """What a step produced; arrays are the caller's to keep until the next `collect`.
+    """What a step produced; arrays, or plain memory of their shapes, are the caller's to keep until the next `collect`.
 
     Attributes:
         tokens: int32 (R,), the sampled tokens; for a row with a target, that; or a `NoToken`.
@@ -108,10 +153,10 @@ class StepOutput:
         joules: energy of the step, or NaN where it is not known.
     """
 
-    tokens: NDArray[np.int32]
-    logprobs: NDArray[np.float32]
-    top_ids: NDArray[np.int32]
-    top_logprobs: NDArray[np.float32]
+    tokens: NDArray[np.int32] | memoryview
+    logprobs: NDArray[np.float32] | memoryview
+    top_ids: NDArray[np.int32] | memoryview
+    top_logprobs: NDArray[np.float32] | memoryview
     seconds: float
     joules: float
     hidden: NDArray[np.float32] | None = None
@@ -149,7 +194,7 @@ class Backend(Protocol):
     def count_tokens(self, slot: int, tokens: list[int]) -> None:
         """Count tokens of a slot's sequence that were generated without being drawn; no step in flight uses it."""
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
         """Hand over one step, which writes KV of all tokens, samples the asked rows and counts sampled tokens in their
         slots. Its arrays must not change until it has been collected.
 
@@ -182,10 +227,10 @@ class Submitted:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._batches: deque[StepInput] = deque()
+        self._batches: deque[AnyStep] = deque()
         self._first = 0  # ticket of the oldest
 
-    def push(self, batch: StepInput) -> int:
+    def push(self, batch: AnyStep) -> int:
         """Take in a step; returns its ticket."""
         if len(self._batches) >= self._most:
             raise EngineError(f"{self._most} steps are in flight already.", remedy=BUG)
@@ -197,11 +242,11 @@ class Submitted:
         """Whether one step is in flight."""
         return len(self._batches) == 1
 
-    def behind(self, count: int) -> list[tuple[int, StepInput]]:
+    def behind(self, count: int) -> list[tuple[int, AnyStep]]:
         """The steps in flight but the oldest so many, with their tickets."""
         return list(enumerate(self._batches, self._first))[count:]
 
-    def oldest(self, ticket: int) -> StepInput:
+    def oldest(self, ticket: int) -> AnyStep:
         """The oldest step, which must be the ticket's. It stays until it is `done`, so that a `collect` that was
         interrupted can be repeated.
         """

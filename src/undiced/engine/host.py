@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from undiced import _native
 from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
+from undiced.core.plain import floats, ints, room, table
 from undiced.core.sampling import TOP_LOGPROBS_MAX
-from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.backend import PAGE_TOKENS, Limits, PlainStep, SlotState, StepOutput, Submitted
 from undiced.engine.energy import POWERCAP, Energy
 from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.level import level
 from undiced.engine.pool import pools
-from undiced.engine.record import greedy
-from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
+from undiced.engine.row import likeliest_row
+from undiced.engine.weights import Progress, parts_of, plain_vector_of, resident_bytes, vector_of
 from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
 
@@ -29,10 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from undiced.checkpoint import Checkpoint
     from undiced.core.manifest import WeightSlot
+    from undiced.engine.backend import AnyStep
     from undiced.program import HostProgram
 
 Number = TypeVar("Number", int, float)
@@ -44,10 +45,11 @@ _GROUP_BYTES = 16 << 20  # of a checkpoint that may lie in memory beside what wa
 _CODE_BYTES = {"f32": 0, "int8": 1, "int16": 2}
 
 
-def _arrays(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
+def _results(rows: int) -> tuple[memoryview, memoryview, memoryview, memoryview]:
     """What a step of so many rows writes: tokens, log-probabilities, and the likeliest tokens with theirs."""
-    shape = rows, TOP_LOGPROBS_MAX
-    return np.zeros(rows, np.int32), np.zeros(rows, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    many = rows * TOP_LOGPROBS_MAX
+    best = table(room("i", many), TOP_LOGPROBS_MAX), table(room("f", many), TOP_LOGPROBS_MAX)
+    return room("i", rows), room("f", rows), *best
 
 
 def _grouped(slots: tuple[WeightSlot, ...]) -> Iterator[list[tuple[int, WeightSlot]]]:
@@ -130,7 +132,7 @@ class HostBackend:
                 [(b.width, int(b.rows == "samples"), _CODE_BYTES[b.kind], int(b.own)) for b in program.buffers],
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
                 [(k.kv_heads, k.head_dim, k.window, int(k.latent), k.type) for k in program.kv],
-                [np.array(c, dtype=np.float32) for c in program.constants],
+                [floats(values) for values in program.constants],
                 threads or program.cores,
                 bounds.batch,
                 tokens,
@@ -170,16 +172,17 @@ class HostBackend:
         self._energy = Energy(powercap)
         self._load(program.slots, checkpoint, progress)
         # Of the steps in flight, and of the one that was collected last.
-        self._outputs = [_arrays(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
+        self._outputs = [_results(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
         # Native tickets of those in flight, if they run on a thread of the engine's own.
         self._apart: deque[int] = deque()
         self._before = self._energy.counts()
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done = sum(resident_bytes(slot) for slot in slots), 0
+        chosen: dict[object, memoryview] = {}
         for group in _grouped(slots):
             try:
-                self._pack(group, checkpoint)
+                self._pack(group, checkpoint, chosen)
             except ValueError as error:
                 raise CheckpointError(
                     f"{checkpoint.name} does not hold the weights of this program: {error}.",
@@ -190,31 +193,31 @@ class HostBackend:
             if progress is not None:
                 progress(done, total)
 
-    def _pack(self, group: list[tuple[int, WeightSlot]], checkpoint: Checkpoint) -> None:
-        """Fill slots. All matrices are one native call, during which other threads have the interpreter."""
+    def _pack(
+        self, group: list[tuple[int, WeightSlot]], checkpoint: Checkpoint, chosen: dict[object, memoryview]
+    ) -> None:
+        """Fill slots. All matrices are one native call, during which other threads have the interpreter; vectors come
+        behind them, into memory that the team has touched by then.
+        """
         matrices = []
         for index, slot in group:
-            if slot.rows == 1:
-                self._engine.load_vector(index, vector_of(slot, checkpoint))
-                continue
-            rows = [
-                (
-                    np.frombuffer(part.raw, np.uint8),
-                    part.format,
-                    part.rows,
-                    part.columns,
-                    part.row_index,
-                    part.transposed,
-                )
-                for part in parts_of(slot, checkpoint)
-            ]
-            matrices.append((index, rows))
+            if slot.rows > 1:
+                rows = [
+                    (part.raw, part.format, part.rows, part.columns, part.row_index, part.transposed)
+                    for part in parts_of(slot, checkpoint, chosen)
+                ]
+                matrices.append((index, rows))
         self._engine.load(matrices)
+        for index, slot in group:
+            if slot.rows == 1:
+                plain = plain_vector_of(slot, checkpoint)
+                self._engine.load_vector(index, vector_of(slot, checkpoint) if plain is None else plain)
 
     def warm_up(self) -> None:
         """Run a step for nobody: the system provides what memory the first sequence needs before that one waits."""
-        zero = np.zeros(1, np.int32)
-        first = StepInput(zero, zero, np.array([0, 1], np.int32), zero, zero.reshape(1, 1), zero, greedy(zero))
+        zero = ints([0])
+        row = memoryview(likeliest_row(0))
+        first = PlainStep(zero, zero, ints([0, 1]), zero, table(zero, 1), zero, row)
         self.open_slot(0, SlotState())
         self.collect(self.submit(first))
 
@@ -222,18 +225,18 @@ class HostBackend:
         """Reset a slot for a new sequence."""
         self._engine.open_slot(
             slot,
-            np.array(state.prompt, np.int32),
-            np.array([token for token, _ in state.bias], np.int32),
-            np.array([value for _, value in state.bias], np.float32),
-            np.array(state.eos, np.int32),
-            np.array(state.allowed, np.int32),
+            ints(state.prompt),
+            ints(token for token, _ in state.bias),
+            floats(value for _, value in state.bias),
+            ints(state.eos),
+            ints(state.allowed),
         )
 
     def count_tokens(self, slot: int, tokens: list[int]) -> None:
         """Count tokens that nobody drew."""
-        self._engine.count_tokens(slot, np.array(tokens, np.int32))
+        self._engine.count_tokens(slot, ints(tokens))
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
         """Take in one step; see Backend. A second one makes both run on a thread of the engine's own."""
         ticket = self._submitted.push(batch)
         if self._submitted.alone:
@@ -261,7 +264,7 @@ class HostBackend:
             self._before = self._energy.counts()  # where the step behind it began
         return out
 
-    def _do(self, what: Callable[..., Number], ticket: int, batch: StepInput) -> Number:
+    def _do(self, what: Callable[..., Number], ticket: int, batch: AnyStep) -> Number:
         """Hand a step to native code, with the arrays that it writes."""
         return _checked(
             what,

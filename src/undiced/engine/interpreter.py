@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.engine import meaning
-from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.backend import PAGE_TOKENS, AnyStep, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.likeliest import likeliest
 from undiced.engine.stored import stored_keys, stored_values
@@ -105,13 +105,13 @@ class InterpreterBackend:
     def count_tokens(self, slot: int, tokens: list[int]) -> None:
         """Accepted for the protocol's sake; nothing is penalized here."""
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
         """Take in one step."""
         return self._submitted.push(batch)
 
     def collect(self, ticket: int) -> StepOutput:
         """Run the step; tokens that are drawn are always the likeliest ones."""
-        batch = self._submitted.oldest(ticket)
+        batch = self._submitted.oldest(ticket).arrays()
         start = time.perf_counter()
         logits = np.zeros((0, self.program.vocab), np.float32)
         for instr in self.program.instrs:

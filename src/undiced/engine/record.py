@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from undiced.core.sampling import NO_MASK, NO_TARGET, RECORD
+from undiced.engine.row import OFFSETS as OFFSETS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLING = np.dtype([(field.name, field.kind) for field in RECORD], align=True)
-OFFSETS = {name: entry[1] for name, entry in (SAMPLING.fields or {}).items()}  # bytes from the record's beginning
 
 
 def greedy(slots: NDArray[np.int32]) -> NDArray[np.void]:

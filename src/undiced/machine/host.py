@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 
+from undiced.core.digest import sha256
 from undiced.core.errors import CompileError
 from undiced.core.memory import main_memory_bytes
 
@@ -28,7 +28,7 @@ class Host:
     @property
     def digest(self) -> str:
         """sha256 of what a program depends on: the number of threads."""
-        return hashlib.sha256(f"host|{self.threads}".encode()).hexdigest()
+        return sha256(f"host|{self.threads}".encode()).hexdigest()
 
 
 def host(threads: int | None = None) -> Host:

@@ -6,10 +6,10 @@ graph may rely on shapes, attributes and the order of definitions.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
+from undiced.core.digest import sha256
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
 from undiced.core.manifest import WeightSlot
@@ -76,7 +76,7 @@ class Graph:
     @property
     def digest(self) -> str:
         """sha256 of the graph's text: equal digests mean equal graphs."""
-        return hashlib.sha256(self.dump().encode()).hexdigest()
+        return sha256(self.dump().encode()).hexdigest()
 
     def views(self) -> Iterator[tuple[View, int]]:
         """Every node with the widths and slots it sees, and the width it makes; raises what `verify` raises."""

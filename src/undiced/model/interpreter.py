@@ -13,8 +13,9 @@ import numpy as np
 from undiced.core.errors import ContextLengthError, InvalidRequestError
 from undiced.model.config import ModelConfig
 from undiced.model.graph import Graph
+from undiced.model.meaning import Run
 from undiced.model.node import Node
-from undiced.model.ops import OPS, Run
+from undiced.model.ops import OPS
 from undiced.model.reference import F32
 from undiced.model.state import KvState
 

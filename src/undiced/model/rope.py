@@ -8,12 +8,14 @@ Llama 3.1's rule as published with its configuration; linear position interpolat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from undiced.model.config import RopeConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Attrs = Mapping[str, int | float | str]
 
@@ -46,43 +48,52 @@ def _listed(factors: tuple[float, ...]) -> str:
     return " ".join(map(repr, factors))
 
 
-def rope_frequencies(attrs: Attrs, context: int, factors: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
-    """Radians a position for each of dims/2 pairs.
+def frequencies(attrs: Attrs, context: int, factors: Sequence[float] = ()) -> tuple[float, ...]:
+    """Radians a position for each of dims/2 pairs. Cosines and sines are multiplied by `attrs["attention_factor"]` by
+    the caller.
 
     Args:
         attrs: attributes of a rope node.
         context: the most positions that a sequence may have: beyond the trained ones, longrope takes its long factors.
-        factors: divisors from the checkpoint, (dims/2,), or None.
-
-    Returns:
-        (dims/2,) float64. Cosines and sines are multiplied by `attrs["attention_factor"]` by the caller.
+        factors: divisors from the checkpoint, one a pair, or none.
     """
-    dims = int(attrs["dims"])
-    frequencies: NDArray[np.float64] = float(attrs["theta"]) ** (-np.arange(0, dims, 2, dtype=np.float64) / dims)
-    if factors is not None:
-        frequencies = frequencies / factors.astype(np.float64)
+    dims, theta = int(attrs["dims"]), float(attrs["theta"])
+    found = tuple(theta ** (-at / dims) for at in range(0, dims, 2))
+    if factors:
+        found = tuple(one / float(factor) for one, factor in zip(found, factors, strict=True))
     scaling = attrs["scaling"]
     if scaling == "linear":
-        return frequencies / float(attrs["factor"])
+        return tuple(one / float(attrs["factor"]) for one in found)
     if scaling == "llama3":
-        return _llama3(frequencies, attrs)
+        return tuple(_llama3(one, attrs) for one in found)
     if scaling == "yarn":
-        return _yarn(frequencies, attrs)
+        return _yarn(found, attrs)
     if scaling == "longrope":
-        listed = attrs["long_factors" if context > int(attrs["original_context"]) else "short_factors"]
-        return frequencies / np.array(str(listed).split(), dtype=np.float64)
-    return frequencies
+        listed = str(attrs["long_factors" if context > int(attrs["original_context"]) else "short_factors"]).split()
+        return tuple(one / float(factor) for one, factor in zip(found, listed, strict=True))
+    return found
 
 
-def _llama3(frequencies: NDArray[np.float64], attrs: Attrs) -> NDArray[np.float64]:
+def rope_frequencies(attrs: Attrs, context: int, factors: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+    """`frequencies` as an array, (dims/2,) float64."""
+    import numpy as np
+
+    return np.array(frequencies(attrs, context, () if factors is None else factors.tolist()))
+
+
+def _clipped(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+def _llama3(frequency: float, attrs: Attrs) -> float:
     """Short wavelengths stay, long ones are divided by the factor, those between are blended."""
     low, high = float(attrs["low_freq_factor"]), float(attrs["high_freq_factor"])
-    turns = int(attrs["original_context"]) * frequencies / (2 * math.pi)
-    keep = np.clip((turns - low) / max(high - low, 1e-9), 0.0, 1.0)  # equal limits make a step
-    return keep * frequencies + (1 - keep) * frequencies / float(attrs["factor"])
+    turns = int(attrs["original_context"]) * frequency / (2 * math.pi)
+    keep = _clipped((turns - low) / max(high - low, 1e-9))  # equal limits make a step
+    return keep * frequency + (1 - keep) * frequency / float(attrs["factor"])
 
 
-def _yarn(frequencies: NDArray[np.float64], attrs: Attrs) -> NDArray[np.float64]:
+def _yarn(frequencies: tuple[float, ...], attrs: Attrs) -> tuple[float, ...]:
     """A ramp over dimensions between the ones that turn `beta_fast` and `beta_slow` times in the trained context."""
     dims, theta, context = int(attrs["dims"]), float(attrs["theta"]), int(attrs["original_context"])
 
@@ -93,7 +104,9 @@ def _yarn(frequencies: NDArray[np.float64], attrs: Attrs) -> NDArray[np.float64]
     if attrs["truncate"]:
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, dims - 1)
-    width = high - low if high != low else 0.001
-    stretched = np.clip((np.arange(dims // 2) - low) / width, 0.0, 1.0)
-    blended: NDArray[np.float64] = frequencies * (1 - stretched) + frequencies / float(attrs["factor"]) * stretched
-    return blended
+    width, factor = high - low if high != low else 0.001, float(attrs["factor"])
+    blended = []
+    for at, one in enumerate(frequencies):
+        stretched = _clipped((at - low) / width)
+        blended.append(one * (1 - stretched) + one / factor * stretched)
+    return tuple(blended)

@@ -5,9 +5,10 @@ Knows the envelope of a program file and what every report needs; knows neither 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from undiced.core.digest import sha256
 
 VERSION = 4
 MAGIC = b"UNDICED\x00"
@@ -42,7 +43,7 @@ class Artifact:
     @property
     def digest(self) -> str:
         """sha256 of the serialized program: equal digests mean equal programs."""
-        return hashlib.sha256(_payload(self)).hexdigest()
+        return sha256(_payload(self)).hexdigest()
 
     def fact(self, name: str) -> float:
         """The value of one of `facts`; KeyError if the compiler did not record it."""
@@ -66,4 +67,4 @@ def _payload(program: Artifact) -> bytes:
 def sealed(payload: bytes) -> bytes:
     """What a program file holds: magic, version, payload, and the sha256 of all of that."""
     data = MAGIC + VERSION.to_bytes(4, "little") + payload
-    return data + hashlib.sha256(data).digest()
+    return data + sha256(data).digest()

@@ -5,12 +5,12 @@ Knows that a program is for the host or for wafers, and how either is checked on
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from undiced.core.digest import sha256
 from undiced.core.errors import CheckpointError, CompileError, ProgramFileError
 from undiced.core.opening import read_file
 from undiced.program.artifact import MAGIC, VERSION
@@ -48,7 +48,7 @@ def decode(data: bytes, name: str) -> HostProgram | WaferProgram:
     version = int.from_bytes(data[8:12], "little")
     if version != VERSION:
         raise ProgramFileError(f"{name} has program version {version}; this build reads {VERSION}.", remedy=_AGAIN)
-    if hashlib.sha256(data[:-32]).digest() != data[-32:]:
+    if sha256(data[:-32]).digest() != data[-32:]:
         raise ProgramFileError(f"{name} is damaged: its checksum does not match.", remedy=_AGAIN)
     try:
         return _verified(data[12:-32])

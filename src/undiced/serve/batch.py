@@ -1,34 +1,34 @@
 """StepBuffer: turns a plan into a backend's arrays.
 
 As many frames of arrays as steps may be in flight, allocated once. A step of the same decoding sequences as the frame
-held before moves three arrays of it. The page table and the sampling parameters live in rows by slot, written when
-something changes and gathered when the batch does.
+held before moves three arrays of it. The pages and the sampling parameters of a slot are written when something
+changes, and gathered when the batch does. All of it is plain memory: who wants no masks needs no numpy.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from undiced.core.sampling import NO_MASK, NO_TARGET, PARAMETERS
-from undiced.engine.backend import SlotState, StepInput
-from undiced.engine.record import OFFSETS, SAMPLING
+from undiced.core.plain import ints, room, table
+from undiced.core.sampling import NO_MASK, NO_TARGET
+from undiced.engine.backend import PlainStep, SlotState
+from undiced.engine.row import OFFSETS, ROW, row_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
     from numpy.typing import NDArray
 
-    from undiced.core.sampling import Sampling
     from undiced.engine.backend import Limits
     from undiced.serve.plan import Plan
     from undiced.serve.request import Request
     from undiced.serve.sequence import Sequence
 
 _UNUSED = -1
-_COLDEST = 1e-6  # a lower temperature is greedy but for exact ties, and its inverse may overflow single precision
 _MASK_BITS = 32  # tokens of a word of a mask
-_WORD = 8  # bytes of a counter; rows are whole words, and counters are aligned
-_SAMPLING_WORDS = SAMPLING.itemsize // _WORD
+_WORD, _NUMBER = 8, 4  # bytes of a counter and of other integers; rows are whole words, and all is aligned
+_ROW_WORDS, _ROW_NUMBERS = ROW.size // _WORD, ROW.size // _NUMBER
 _COUNTER = OFFSETS["counter"] // _WORD
 
 
@@ -46,19 +46,6 @@ def slot_state(request: Request, vocab: int) -> SlotState:
     )
 
 
-def record(row: NDArray[np.void], slot: int, sampling: Sampling) -> None:
-    """Fill a row of the sampling record, but for what changes from token to token."""
-    row["slot"] = slot
-    row["top_logprobs"] = sampling.logprobs
-    row["target"] = NO_TARGET
-    row["mask"] = NO_MASK
-    row["seed"] = sampling.seed
-    for parameter in PARAMETERS:
-        row[parameter.name] = getattr(sampling, parameter.name)
-    if sampling.temperature < _COLDEST:
-        row["temperature"] = 0.0
-
-
 class Frame:
     """The arrays of one step, and what they show.
 
@@ -71,61 +58,82 @@ class Frame:
 
     def __init__(self, limits: Limits, width: int) -> None:
         rows, samples = limits.max_batch, limits.max_batch + limits.scored_rows
-        self._tokens = np.zeros(limits.max_tokens, np.int32)
-        self._positions = np.zeros(limits.max_tokens, np.int32)
-        self._starts = np.zeros(rows + 1, np.int32)
-        self._slots = np.zeros(rows, np.int32)
-        self._samples = np.zeros(samples, np.int32)
-        self._pages = np.full((rows, width), _UNUSED, np.int32)
+        self._tokens = room("i", limits.max_tokens)
+        self._positions = room("i", limits.max_tokens)
+        self._starts = room("i", rows + 1)
+        self._slots = room("i", rows)
+        self._samples = room("i", samples)
+        self._width, self._pages = width, room("i", rows * width)
+        self._page_table = table(self._pages, width)
         self._masks: NDArray[np.int32] | None = None  # made for the first guided sequence
         self._mask_shape = rows, -(-limits.vocab // _MASK_BITS)
-        self._sampling = np.zeros(samples, SAMPLING)
+        self._sampling = room("B", samples * ROW.size)
+        self._counters = self._sampling.cast("Q")
+        self._numbers = self._sampling.cast("i")
         self.decoding: list[Sequence] = []
         self.pages_version = 0
         self.step = self.views(0, 0, 0)
-        # A steady step writes single numbers through these: after a backend has swept the caches, that costs a third of
-        # what array arithmetic does.
-        self._token_items = self._tokens.data
-        self._position_items = self._positions.data
-        self._sampling_items = self._sampling.view(np.uint64).data
 
-    def views(self, tokens: int, sequences: int, samples: int) -> StepInput:
+    def views(self, tokens: int, sequences: int, samples: int) -> PlainStep:
         """A step of so many tokens, sequences and sampled rows."""
-        self.step = StepInput(
+        self.step = PlainStep(
             tokens=self._tokens[:tokens],
             positions=self._positions[:tokens],
             seq_start=self._starts[: sequences + 1],
             slots=self._slots[:sequences],
-            page_table=self._pages[:sequences],
+            page_table=self._page_table[:sequences],
             sample_rows=self._samples[:samples],
-            sampling=self._sampling[:samples],
+            sampling=self._sampling[: samples * ROW.size],
         )
         return self.step
+
+    def show_pages(self, pages_by_slot: list[memoryview]) -> None:
+        """Gather the pages of the step's sequences."""
+        end = 0
+        for slot in self.step.slots:
+            begin, end = end, end + self._width
+            self._pages[begin:end] = pages_by_slot[slot]
+
+    def count(self, counters: Iterable[int]) -> None:
+        """Tell each row which token of its sequence it draws."""
+        at = _COUNTER
+        for counter in counters:
+            self._counters[at] = counter
+            at += _ROW_WORDS
+
+    def put(self, field: str, values: Iterable[int], first: int = 0) -> None:
+        """Write a field of rows that follow one another."""
+        at = OFFSETS[field] // _NUMBER + first * _ROW_NUMBERS
+        for value in values:
+            self._numbers[at] = value
+            at += _ROW_NUMBERS
 
     def guide(self, plan: Plan) -> None:
         """Masks for the sampled rows that must look like something; others are free."""
         if self._masks is None:
+            import numpy as np
+
             self._masks = np.zeros(self._mask_shape, np.int32)
         rows = plan.sampled_rows() if plan.scored else range(len(plan.sampled))
-        named, used = self.step.sampling["mask"], 0
+        used = 0
         for row, sequence in zip(rows, plan.sampled, strict=True):
             if sequence.guidance is None:
                 continue
             bound = sequence.guidance.fill(self._masks[used])
-            named[row] = used if bound else NO_MASK
+            self.put("mask", (used if bound else NO_MASK,), row)
             used += bound
         self.step.masks = self._masks[:used]
 
     def move(self, follows: list[int]) -> None:
         """The next token of every decoding sequence, or the row of the step before that draws it."""
-        tokens, positions, counters = self._token_items, self._position_items, self._sampling_items
+        tokens, positions, counters = self._tokens, self._positions, self._counters
         counter = _COUNTER
         ahead = bool(follows)
         for row, sequence in enumerate(self.decoding):
             tokens[row] = -1 - follows[row] if ahead else sequence.tokens[-1]
             positions[row] = sequence.submitted - 1
             counters[counter] = sequence.generated + ahead
-            counter += _SAMPLING_WORDS
+            counter += _ROW_WORDS
 
 
 class StepBuffer:
@@ -135,11 +143,12 @@ class StepBuffer:
         rows, width = limits.max_batch, -(-limits.context // limits.page_tokens)
         self._frames = [Frame(limits, width) for _ in range(limits.in_flight)]
         self._next = 0  # the frame whose step was submitted longest ago, and by now is collected
-        self._pages_by_slot = np.full((rows, width), _UNUSED, np.int32)
+        self._blank = ints([_UNUSED] * width)
+        self._pages_by_slot = [ints(self._blank) for _ in range(rows)]
         self._pages_version = 0
-        self._sampling_by_slot = np.zeros(rows, SAMPLING)
+        self._rows_by_slot = [bytes(ROW.size)] * rows
 
-    def fill(self, plan: Plan) -> StepInput:
+    def fill(self, plan: Plan) -> PlainStep:
         """The arrays of a plan just made, valid until as many more calls as steps may be in flight."""
         frame = self._frames[self._next]
         self._next = (self._next + 1) % len(self._frames)
@@ -184,16 +193,13 @@ class StepBuffer:
                 if plan.scored:
                     targets.append(NO_TARGET)
                     owners.append(sequence)
-        step = self._lay(plan, frame, tokens, positions, starts, rows)
-        if rows:
-            step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in owners]]
-        step.sampling["counter"] = [sequence.generated for sequence in owners]
+        self._lay(plan, frame, tokens, positions, starts, rows)
         masks = [sequence.generated < sequence.min_tokens for sequence in owners]
-        step.sampling["min_tokens_mask"] = masks
+        self._rows(frame, owners, [sequence.generated for sequence in owners], masks)
         if plan.scored:
-            step.sampling["target"] = targets
+            frame.put("target", targets)
         for part in plan.scored:
-            step.sampling["top_logprobs"][part.row : part.rows.stop] = part.sequence.request.prompt_logprobs
+            frame.put("top_logprobs", [part.sequence.request.prompt_logprobs] * len(part.rows), part.row)
         frame.decoding = [] if plan.prompt_tokens or any(masks) else plan.sequences.copy()
 
     def _draft(self, plan: Plan, frame: Frame) -> None:
@@ -208,11 +214,10 @@ class StepBuffer:
             positions += [sequence.submitted - 1 + row for row in rows]
             counters += [sequence.generated + row for row in rows]
             starts.append(len(tokens))
-        step = self._lay(plan, frame, tokens, positions, starts, range(len(tokens)))
-        step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in plan.sampled]]
-        step.sampling["counter"] = counters
-        least = [sequence.min_tokens for sequence in plan.sampled]
-        step.sampling["min_tokens_mask"] = np.array(counters) < least
+        self._lay(plan, frame, tokens, positions, starts, range(len(tokens)))
+        owners = plan.sampled
+        masks = [counter < owner.min_tokens for counter, owner in zip(counters, owners, strict=True)]
+        self._rows(frame, owners, counters, masks)
         frame.decoding = []
 
     def _follow(self, plan: Plan, frame: Frame) -> None:
@@ -220,11 +225,9 @@ class StepBuffer:
         rows, sequences = range(plan.decodes), plan.sequences
         tokens = [-1 - row for row in plan.follows]
         positions = [sequence.submitted - 1 for sequence in sequences]
-        step = self._lay(plan, frame, tokens, positions, [*rows, len(rows)], rows)
-        step.sampling[:] = self._sampling_by_slot[step.slots]
-        step.sampling["counter"] = [sequence.generated + 1 for sequence in sequences]
+        self._lay(plan, frame, tokens, positions, [*rows, len(rows)], rows)
         masks = [sequence.generated + 1 < sequence.min_tokens for sequence in sequences]
-        step.sampling["min_tokens_mask"] = masks
+        self._rows(frame, sequences, [sequence.generated + 1 for sequence in sequences], masks)
         frame.decoding = [] if any(masks) else sequences.copy()
 
     def _lay(
@@ -235,29 +238,34 @@ class StepBuffer:
         positions: list[int],
         starts: list[int],
         rows: list[int] | range,
-    ) -> StepInput:
+    ) -> None:
         """A step of these tokens, of which `rows` are drawn or scored, with the pages of its sequences."""
         self._tabulate(plan.sequences)
         step = frame.views(len(tokens), len(plan.sequences), len(rows))
-        step.tokens[:] = tokens
-        step.positions[:] = positions
-        step.seq_start[:] = starts
-        step.slots[:] = [sequence.slot for sequence in plan.sequences]
-        step.sample_rows[:] = rows
+        step.tokens[:] = ints(tokens)
+        step.positions[:] = ints(positions)
+        step.seq_start[:] = ints(starts)
+        step.slots[:] = ints([sequence.slot for sequence in plan.sequences])
+        step.sample_rows[:] = ints(rows)
         frame.pages_version = -1
         self._show_pages(frame)
-        return step
+
+    def _rows(self, frame: Frame, owners: list[Sequence], counters: list[int], masks: list[bool]) -> None:
+        """How the step's rows are drawn: by whose parameters, as which token, and whether it may be the last one."""
+        frame.step.sampling[:] = b"".join([self._rows_by_slot[owner.slot] for owner in owners])
+        frame.count(counters)
+        if any(masks):
+            frame.put("min_tokens_mask", masks)
 
     def _show_pages(self, frame: Frame) -> None:
         if frame.pages_version != self._pages_version:
-            self._pages_by_slot.take(frame.step.slots, axis=0, out=frame.step.page_table, mode="clip")
+            frame.show_pages(self._pages_by_slot)
             frame.pages_version = self._pages_version
 
     def _open(self, sequence: Sequence) -> None:
         for frame in self._frames:
             frame.decoding = []  # the slot may have been another sequence's
-        slot = sequence.slot
-        record(self._sampling_by_slot[slot : slot + 1], slot, sequence.request.sampling)
+        self._rows_by_slot[sequence.slot] = row_of(sequence.slot, sequence.request.sampling)
 
     def _tabulate(self, sequences: list[Sequence]) -> None:
         """Write pages that the rows by slot do not show yet; a sequence that starts over clears its row."""
@@ -266,7 +274,7 @@ class StepBuffer:
             if shown != len(pages):
                 row = self._pages_by_slot[sequence.slot]
                 if shown == 0:
-                    row[:] = _UNUSED
-                row[shown : len(pages)] = pages[shown:]
+                    row[:] = self._blank
+                row[shown : len(pages)] = ints(pages[shown:])
                 sequence.tabled = len(pages)
                 self._pages_version += 1

@@ -16,7 +16,8 @@ from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import Sampling
 from undiced.engine.backend import SlotState, StepInput
 from undiced.engine.record import SAMPLING, greedy
-from undiced.serve.batch import record, slot_state
+from undiced.engine.row import row_of
+from undiced.serve.batch import slot_state
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Backend, Limits, StepOutput
@@ -122,7 +123,7 @@ class Drafting:
         inside = tuple((token, value) for token, value in state.bias if token < self._vocab)
         allowed = tuple(token for token in state.allowed if token < self._vocab)
         self._backend.open_slot(slot, SlotState((), inside, state.eos, allowed))
-        record(self._records[slot : slot + 1], slot, _unpenalized(request.sampling))
+        self._records[slot] = np.frombuffer(row_of(slot, _unpenalized(request.sampling)), SAMPLING)[0]
         self._records[slot]["top_logprobs"] = 0
 
     def _step(self, guessing: Guessing, tasks: list[Task]) -> list[Task]:

@@ -14,7 +14,6 @@ from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 from undiced.engine.backend import BUG
 from undiced.serve.batch import StepBuffer, slot_state
 from undiced.serve.clock import VirtualClock
-from undiced.serve.drafting import Drafting
 from undiced.serve.guide import Guidance
 from undiced.serve.scheduler import Details, Scheduler, Score
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from undiced.engine.backend import Backend, StepOutput
     from undiced.serve.delta import Delta, EngineStats
+    from undiced.serve.drafting import Drafting
     from undiced.serve.guide import Grammars, Guide, Matcher
     from undiced.serve.plan import Plan, Scored
     from undiced.serve.request import Request
@@ -55,8 +55,11 @@ class EngineLoop:
         self.scheduler = scheduler or Scheduler(backend.limits, draft=None if draft is None else draft.limits)
         self._draft = draft
         readings = self.scheduler.readings
-        self._drafting = Drafting(draft, readings, self.limits.vocab) if draft and readings else None
-        if self._drafting is not None:
+        self._drafting: Drafting | None = None
+        if draft and readings:
+            from undiced.serve.drafting import Drafting
+
+            self._drafting = Drafting(draft, readings, self.limits.vocab)
             self.scheduler.observe_draft(self._drafting.tried())
         self.grammars = grammars
         self._clock = clock
@@ -232,8 +235,8 @@ def _details(plan: Plan, output: StepOutput) -> Details:
 
 
 def _detail(output: StepOutput, row: int, count: int) -> tuple[float, list[tuple[int, float]]]:
-    ids, values = output.top_ids[row, :count].tolist(), output.top_logprobs[row, :count].tolist()
-    return float(output.logprobs[row]), list(zip(ids, values, strict=True))
+    ids, values = output.top_ids, output.top_logprobs
+    return float(output.logprobs[row]), [(int(ids[row, at]), float(values[row, at])) for at in range(count)]
 
 
 def _score(part: Scored, output: StepOutput, tokens: list[int]) -> Score:

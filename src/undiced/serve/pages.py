@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from undiced.core.digest import blake2b
 from undiced.core.errors import EngineError
 
 if TYPE_CHECKING:

@@ -13,7 +13,17 @@ import numpy as np
 
 from undiced.core.errors import EngineError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
-from undiced.engine.backend import BUG, PAGE_TOKENS, Limits, NoToken, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.backend import (
+    BUG,
+    PAGE_TOKENS,
+    AnyStep,
+    Limits,
+    NoToken,
+    SlotState,
+    StepInput,
+    StepOutput,
+    Submitted,
+)
 from undiced.engine.meaning import log_softmax
 from undiced.engine.record import greedy
 from undiced.machine.energy import energy_draws
@@ -68,12 +78,13 @@ class WaferBackend:
     def count_tokens(self, slot: int, tokens: list[int]) -> None:
         """Accepted for the protocol's sake; nothing is penalized here."""
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
         """Take in one step; see Backend.
 
         Raises:
             EngineError: tokens are to be drawn, or to be of some form.
         """
+        batch = batch.arrays()
         plain = greedy(batch.sampling["slot"])
         names = [name for name in plain.dtype.names or () if name not in _FREE]
         if batch.hidden or any((batch.sampling[name] != plain[name]).any() for name in names):
@@ -89,7 +100,7 @@ class WaferBackend:
         Raises:
             CoreFailureError: a core fails.
         """
-        batch = self._submitted.oldest(ticket)
+        batch = self._submitted.oldest(ticket).arrays()
         left, spans = dict[int, list[int]](), Spans()
         for sequence, slot in enumerate(batch.slots.tolist()):
             tokens = slice(int(batch.seq_start[sequence]), int(batch.seq_start[sequence + 1]))

@@ -12,7 +12,7 @@ from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import EngineError
 from undiced.core.sampling import RECORD
-from undiced.engine.backend import SlotState, StepInput, StepOutput
+from undiced.engine.backend import AnyStep, SlotState, StepInput, StepOutput
 from undiced.serve import GREEDY, Request, Sampling
 from undiced.serve.batch import slot_state
 from undiced.serve.loop import EngineLoop
@@ -30,7 +30,8 @@ class Recorder(FakeBackend):
         self.opened.append((slot, state))
         super().open_slot(slot, state)
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
+        batch = batch.arrays()
         self.batches.append(
             StepInput(
                 batch.tokens.copy(),

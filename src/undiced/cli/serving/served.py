@@ -184,7 +184,7 @@ def deployment(
     from undiced.api.deployment import Deployment
     from undiced.text.formats import Dialect
 
-    options, family = served.options, served.compiled.graph.config.family
+    options, family = served.options, served.compiled.config.family
     dialect = Dialect() if chat is None else chat.dialect(family, options.tool_format, options.thinking_format)
     card = replace(
         model_card(served, engine.limits),
@@ -227,8 +227,8 @@ def _facts(served: Served, limits: Limits, chat: ChatEncoder | None) -> ModelFac
     compiled = served.compiled
     return ModelFacts(
         quantization=next(iter(bytes_by_format(compiled.checkpoint))),
-        parameters=compiled.graph.parameters,
-        weight_bytes=compiled.graph.weight_bytes,
+        parameters=compiled.parameters,
+        weight_bytes=compiled.weight_bytes,
         vocabulary=limits.vocab,
         chat_template=None if chat is None else chat.template.source,
         max_batch=limits.max_batch,
@@ -238,5 +238,5 @@ def _facts(served: Served, limits: Limits, chat: ChatEncoder | None) -> ModelFac
         kv_bytes=sum(pool_bytes(each.program, limits.pages) for each in (compiled, served.draft) if each is not None),
         kv_type=compiled.program.kv_type,
         draft=None if served.draft is None else served.draft.checkpoint.name,
-        draft_bytes=0 if served.draft is None else served.draft.graph.weight_bytes,
+        draft_bytes=0 if served.draft is None else served.draft.weight_bytes,
     )

@@ -14,7 +14,8 @@ from undiced.compiler.host.latent import mla_attention
 from undiced.compiler.host.rules import ELSEWHERE, HEAD_GRANULE, activation_of, emit, place, quantized, weight
 from undiced.core.errors import UnsupportedError
 from undiced.core.formats import FORMATS
-from undiced.model import Node, rope_frequencies
+from undiced.model import Node
+from undiced.model.rope import frequencies
 from undiced.program import KvLayer
 from undiced.program.host.field import RopeStyle
 from undiced.program.host.instruction import (
@@ -232,9 +233,9 @@ def _rope(draft: Draft, node: Node) -> None:
             "The host engine can't combine frequency factors with another RoPE scaling.",
             remedy="Convert the model anew: a file has rope_freqs.weight or rope.scaling.type, not both.",
         )
-    frequencies = tuple(float(x) for x in rope_frequencies(plain, draft.bounds.context))
-    if frequencies not in draft.constants:
-        draft.constants.append(frequencies)
+    turns = frequencies(plain, draft.bounds.context)
+    if turns not in draft.constants:
+        draft.constants.append(turns)
     head_dim = node.integer("head_dim")
     rope = Rope(
         dst=spot.buffer,
@@ -246,7 +247,7 @@ def _rope(draft: Draft, node: Node) -> None:
         offset=node.integer("offset"),
         dims=node.integer("dims"),
         style=_ROPE_STYLES[node.text("style")],
-        constant=draft.constants.index(frequencies),
+        constant=draft.constants.index(turns),
         magnitude=node.number("attention_factor"),
     )
     emit(draft, node, rope)

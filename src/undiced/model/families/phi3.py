@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from undiced.checkpoint import Checkpoint
-from undiced.checkpoint.decode import to_float
 from undiced.core.errors import UnsupportedError
 from undiced.core.manifest import Transform
 from undiced.model.config import MAX_CONTEXT, ModelConfig, RopeConfig
@@ -83,6 +82,8 @@ def _with_factors(rope: RopeConfig, fields: Fields, checkpoint: Checkpoint) -> R
 
 
 def _vector(checkpoint: Checkpoint, name: str) -> tuple[float, ...]:
+    from undiced.checkpoint.decode import to_float  # brings numpy
+
     return tuple(map(float, to_float(checkpoint.tensors[name], checkpoint.raw(name)).reshape(-1)))
 
 

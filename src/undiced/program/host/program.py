@@ -75,7 +75,7 @@ class Operands:
     vocab: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class HostProgram(Artifact):
     """A model compiled for the host: every core of a team runs the same instructions.
 

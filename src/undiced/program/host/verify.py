@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Iterator
+from weakref import WeakValueDictionary
 
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
@@ -25,14 +26,20 @@ _MOST_CORES = 1 << 10
 _MOST_FLOAT = 1e38  # what fits into four bytes
 
 
+_passed: WeakValueDictionary[int, HostProgram] = WeakValueDictionary()  # by identity: a program never changes
+
+
 def verify(program: HostProgram) -> None:
-    """Raises CompileError that names the first place which breaks a rule."""
+    """Raises CompileError that names the first place which breaks a rule. What has passed is not walked again."""
+    if _passed.get(id(program)) is program:
+        return
     for fault in _program_faults(program):
         raise CompileError(f"{fault}.")
     verify_instrs(program.instrs, program.operands)
     count = sum(isinstance(instr, Sample) for instr in program.instrs)
     if count != 1:
         raise CompileError(f"The program samples {count} times in a step, not once.")
+    _passed[id(program)] = program
 
 
 def verify_instrs(instrs: Iterable[Instr], operands: Operands) -> None:
