@@ -1,8 +1,9 @@
 """StepBuffer: turns a plan into a backend's arrays.
 
 As many frames of arrays as steps may be in flight, allocated once. A step of the same decoding sequences as the frame
-held before moves three arrays of it. The pages and the sampling parameters of a slot are written when something
-changes, and gathered when the batch does. All of it is plain memory: who wants no masks needs no numpy.
+held before moves three arrays of it; so does one of a single sequence, whatever is guessed for it. The pages and the
+sampling parameters of a slot are written when something changes, and gathered when the batch does. All of it is plain
+memory: who wants no masks needs no numpy.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Frame:
         step: views of the arrays that the step fills.
         decoding: the sequences of the rows, if nothing but their tokens, positions and counters will change while all
             of them decode; else empty.
+        alone: the sequence that decodes by itself, whose rows the frame holds, as many as a step may draw; or None.
         pages_version: of the page table that it shows.
     """
 
@@ -71,6 +73,9 @@ class Frame:
         self._counters = self._sampling.cast("Q")
         self._numbers = self._sampling.cast("i")
         self.decoding: list[Sequence] = []
+        self.alone: Sequence | None = None
+        self.most_alone = min(1 + limits.draft, samples, limits.max_tokens)
+        self._steps_alone: dict[int, PlainStep] = {}  # by rows
         self.pages_version = 0
         self.step = self.views(0, 0, 0)
 
@@ -107,6 +112,35 @@ class Frame:
         for value in values:
             self._numbers[at] = value
             at += _ROW_NUMBERS
+
+    def settle(self, sequence: Sequence, row: bytes) -> None:
+        """Steps of one sequence alone begin, whose rows are drawn by these parameters."""
+        most = self.most_alone
+        self.alone, self.decoding, self.pages_version = sequence, [], -1
+        self._starts[0] = 0
+        self._slots[0] = sequence.slot
+        self._samples[:most] = ints(range(most))
+        self._sampling[: most * ROW.size] = row * most
+
+    def go_on(self, draft: list[int], follows: list[int]) -> None:
+        """The next token of the sequence that is alone, or the row that draws it; and what is guessed to follow."""
+        sequence = self.alone
+        assert sequence is not None
+        rows, ahead = 1 + len(draft), bool(follows)
+        step = self._steps_alone.get(rows)
+        if step is None:
+            step = self._steps_alone[rows] = self.views(rows, 1, rows)
+        self.step, step.masks = step, None
+        tokens, positions, counters = self._tokens, self._positions, self._counters
+        self._starts[1] = rows
+        tokens[0] = -1 - follows[0] if ahead else sequence.tokens[-1]
+        position, count, counter = sequence.submitted - 1, sequence.generated + ahead, _COUNTER
+        for row in range(rows):
+            if row:
+                tokens[row] = draft[row - 1]
+            positions[row] = position + row
+            counters[counter] = count + row
+            counter += _ROW_WORDS
 
     def guide(self, plan: Plan) -> None:
         """Masks for the sampled rows that must look like something; others are free."""
@@ -154,7 +188,9 @@ class StepBuffer:
         self._next = (self._next + 1) % len(self._frames)
         for sequence in plan.opened:
             self._open(sequence)
-        if plan.drafts:
+        if plan.decodes == 1 == len(plan.sequences) and self._alone(plan, frame):
+            pass
+        elif plan.drafts:
             self._draft(plan, frame)
         elif plan.prompt_tokens or plan.sequences != frame.decoding:
             if plan.follows:
@@ -170,6 +206,19 @@ class StepBuffer:
             frame.guide(plan)
         frame.step.hidden = bool(plan.embeds)
         return frame.step
+
+    def _alone(self, plan: Plan, frame: Frame) -> bool:
+        """A step of one sequence that decodes; False if its rows change by more than tokens, positions and counters."""
+        sequence = plan.sequences[0]
+        draft = plan.drafts[0] if plan.drafts else []
+        if sequence.generated < sequence.min_tokens or len(draft) >= frame.most_alone:
+            return False
+        if frame.alone is not sequence:
+            frame.settle(sequence, self._rows_by_slot[sequence.slot])
+        self._tabulate(plan.sequences)
+        frame.go_on(draft, plan.follows)
+        self._show_pages(frame)
+        return True
 
     def _gather(self, plan: Plan, frame: Frame) -> None:
         tokens: list[int] = []
@@ -241,6 +290,7 @@ class StepBuffer:
     ) -> None:
         """A step of these tokens, of which `rows` are drawn or scored, with the pages of its sequences."""
         self._tabulate(plan.sequences)
+        frame.alone = None
         step = frame.views(len(tokens), len(plan.sequences), len(rows))
         step.tokens[:] = ints(tokens)
         step.positions[:] = ints(positions)
@@ -264,7 +314,7 @@ class StepBuffer:
 
     def _open(self, sequence: Sequence) -> None:
         for frame in self._frames:
-            frame.decoding = []  # the slot may have been another sequence's
+            frame.decoding, frame.alone = [], None  # the slot may have been another sequence's
         self._rows_by_slot[sequence.slot] = row_of(sequence.slot, sequence.request.sampling)
 
     def _tabulate(self, sequences: list[Sequence]) -> None:

@@ -6,10 +6,12 @@ model besides, which all sequences that it guesses for share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 GAIN = 1.03  # what guesses have to promise: chances are estimates, and the best of many is often one too good
 Line = tuple[float, float]  # seconds of a step besides its rows, and of each row
+Seconds = Callable[[int], float]  # of a step of so many rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,15 @@ class Choice:
     trial: bool = False
 
 
-def choose(offers: list[Offer], target: Line, draft: Line, spare: int) -> Choice:
+def choose(offers: list[Offer], target: Seconds, draft: Line, spare: int) -> Choice:
     """The best choice for a step that decodes these sequences; no guesses if they don't promise more than `GAIN`.
 
     Args:
-        target, draft: what steps of the two models take.
+        target: what steps take. draft: what those of the draft model take.
         spare: rows that the step can draw besides one of each sequence.
     """
     rows = len(offers)
-    plain = rows / (target[0] + target[1] * rows)
+    plain = rows / target(rows)
     none = [False] * rows
     best = _filled(offers, none, 0, target, 0.0, spare, Choice([0] * rows, none, GAIN * plain))
     for depth in range(1, max((len(offer.modeled) for offer in offers), default=0) + 1):
@@ -71,19 +73,20 @@ def choose(offers: list[Offer], target: Line, draft: Line, spare: int) -> Choice
 
 
 def _filled(
-    offers: list[Offer], modeled: list[bool], depth: int, target: Line, draft_s: float, spare: int, best: Choice
+    offers: list[Offer], modeled: list[bool], depth: int, target: Seconds, draft_s: float, spare: int, best: Choice
 ) -> Choice:
     """The likeliest of the tokens of these sources, as many as make tokens per second the most; `best` if less."""
     chances: list[tuple[float, int]] = []
     for index, (offer, by_model) in enumerate(zip(offers, modeled, strict=True)):
         source = offer.modeled[:depth] if by_model else offer.looked_up
         chances += [(chance, index) for chance in source]
-    chances.sort(reverse=True)
+    if len(offers) > 1:  # those of one fall
+        chances.sort(reverse=True)
     rows, count, speed = len(offers), 0, best.speed
     tokens = float(rows)
     for number, (chance, _) in enumerate(chances[:spare], 1):
         tokens += chance
-        reached = tokens / (target[0] + target[1] * (rows + number) + draft_s)
+        reached = tokens / (target(rows + number) + draft_s)
         if reached > speed:
             speed, count = reached, number
     if not count:

@@ -11,9 +11,9 @@ from undiced.serve.rates import KEPT, KEPT_OF_ALL, Rates
 if TYPE_CHECKING:
     from undiced.serve.sequence import Sequence
 
-_AGREED = (3, 4, 6, 10, 20)  # where classes of agreement begin, but the first
+_AGREED = (2, 3, 4, 6, 10, 20)  # where classes of agreement begin, but the first
 _CLASSES = [bisect_right(_AGREED, agreed) for agreed in range(LONGEST + 1)]
-_BEGIN = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # how often a guess of each class is right, until it is learned
+_BEGIN = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # how often a guess of each class is right, until it is learned
 _LEAST = 0.1  # a draft's next token is less likely than that: it ends
 _READ = 1024  # tokens of a prompt that are indexed before a step
 

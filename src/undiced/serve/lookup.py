@@ -2,7 +2,8 @@
 
 The text is indexed by pairs of tokens as it grows. A cursor stands where the text goes on as the sequence is expected
 to; while it is right it moves along, so that a token costs a comparison. Otherwise the latest places with the same
-two tokens are compared, and the one that agrees for longest is followed.
+two tokens are compared, and the one that agrees for longest is followed; where no two tokens agree, the latest place
+with the same one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Lookup:
     def __init__(self, expected: Sequence[int] = ()) -> None:
         self._text: list[int] = []
         self._latest: dict[int, int] = {}  # by pair: the place behind its latest occurrence
+        self._behind: dict[int, int] = {}  # by token: the place behind its latest occurrence, if a token is there
         self._earlier = array("i")  # by place: the one behind the pair's occurrence before that
         self._at = _NOWHERE
         self.agreed = 0
@@ -97,9 +99,10 @@ class Lookup:
         text = self._text
         before = text[-1] if text else _BORDER
         text.append(token)
-        if before < 0 or token < 0:
+        if before < 0 or token < 0:  # nothing is expected over a border
             self._earlier.append(_NOWHERE)
             return
+        self._behind[before] = len(text) - 1
         pair = before << _PAIR | token
         self._earlier.append(self._latest.get(pair, _NOWHERE))
         self._latest[pair] = len(text)
@@ -112,10 +115,13 @@ class Lookup:
         place = earlier[end - 1] if end else _NOWHERE
         for _ in range(_PLACES):
             if place == _NOWHERE:
-                return
+                break
             agreed = 2
             while agreed < LONGEST and agreed < place and text[place - 1 - agreed] == text[end - 1 - agreed] >= 0:
                 agreed += 1
             if agreed > self.agreed and text[place] != _BORDER:
                 self._at, self.agreed = place, agreed
             place = earlier[place - 1]
+        if self._at == _NOWHERE and end:
+            self._at = self._behind.get(text[end - 1], _NOWHERE)
+            self.agreed = int(self._at != _NOWHERE)

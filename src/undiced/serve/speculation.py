@@ -95,9 +95,9 @@ class Speculation:
         if not (0 < len(sequences) <= _MOST_SEQUENCES and self._spare and self._most):
             return None
         offers = [self._offer(sequence) for sequence in sequences]
-        if not self._costs.known:
+        if not self._costs.known or not any(offer.looked_up or offer.modeled for offer in offers):
             return None
-        target, draft = self._costs.line(), (0.0, 0.0) if self._draft is None else self._draft_line()
+        target, draft = self._costs.seconds, (0.0, 0.0) if self._draft is None else self._draft_line()
         choice = choose(offers, target, draft, self._spare)
         if any(choice.modeled) and not self._affords(choice.draft_s):
             offers = [Offer(offer.looked_up) for offer in offers]

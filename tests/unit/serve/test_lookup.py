@@ -41,13 +41,38 @@ def test_the_guess_stands_behind_what_agrees_for_as_long_as_is_said(tokens: list
     if lookup.guess < 0:
         assert lookup.agreed == 0 and not lookup.draft(5)
     else:
-        assert 2 <= lookup.agreed <= LONGEST
+        assert 1 <= lookup.agreed <= LONGEST
         assert repeated(tokens, lookup.agreed, lookup.guess)
 
 
-@given(texts)
-def test_a_pair_that_stood_before_is_found(tokens: list[int]) -> None:
-    assert (fed(tokens).guess >= 0) == (longest(tokens) >= 2)
+@given(texts, st.integers(0, 60))
+def test_a_pair_that_stood_before_is_found_and_else_a_token(tokens: list[int], prompt: int) -> None:
+    lookup, found = fed(tokens, prompt=min(prompt, len(tokens))), longest(tokens)
+    assert (lookup.guess >= 0) == (found >= 1)
+    assert (lookup.agreed >= 2) == (found >= 2)
+    if found == 1:
+        assert lookup.guess == tokens[max(at for at in range(1, len(tokens)) if tokens[at - 1] == tokens[-1])]
+
+
+@given(texts, texts)
+def test_a_guess_is_a_token_of_the_text_and_no_border(expected: list[int], tokens: list[int]) -> None:
+    """What is expected ends where the sequence's own text begins: neither is drafted over that."""
+    lookup = Lookup(tuple(expected))
+    lookup.begin()
+    for token in tokens:
+        draft = lookup.draft(7)
+        assert set(draft) <= {*expected, *tokens}
+        assert draft[:1] == ([lookup.guess] if lookup.guess >= 0 else [])
+        assert bool(draft) == (lookup.agreed > 0)
+        assert lookup.foretold or lookup.guess in (-1, *tokens)
+        lookup.follow(token)
+
+
+def test_among_places_with_one_token_the_latest_is_followed_until_two_agree() -> None:
+    lookup = fed([1, 2, 3, 4, 1, 5, 6, 1])
+    assert (lookup.agreed, lookup.draft(2)) == (1, [5, 6])
+    lookup.follow(5)
+    assert (lookup.agreed, lookup.draft(2)) == (2, [6, 1])
 
 
 def test_the_longest_of_the_latest_places_is_followed() -> None:

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from support.fake import FAKE_LIMITS, FakeBackend
 
+from undiced.engine.backend import Limits, StepInput
 from undiced.serve import GREEDY, Request, Sampling, Scheduler
+from undiced.serve.batch import StepBuffer
 from undiced.serve.clock import VirtualClock
 from undiced.serve.costs import Costs
 from undiced.serve.loop import EngineLoop
@@ -114,6 +116,23 @@ def test_costs_are_a_line_through_what_steps_took() -> None:
     assert costs.seconds(8) < 0.02
 
 
+def test_costs_know_how_far_a_number_of_rows_is_from_the_line() -> None:
+    """Three rows that hide behind the reading of weights, and products that take rows in fours."""
+    costs, took = Costs(), {1: 0.0040, 2: 0.0040, 3: 0.0042, 4: 0.0044, 5: 0.0064, 6: 0.0068, 7: 0.0072, 8: 0.0076}
+    for _ in range(40):
+        for rows, seconds in took.items():
+            costs.observe(rows, seconds)
+    base, each = costs.line()
+    assert max(abs(base + each * rows - seconds) / seconds for rows, seconds in took.items()) > 0.1
+    for rows, seconds in took.items():
+        assert costs.seconds(rows) == pytest.approx(seconds, rel=0.05)
+    assert costs.seconds(12) == pytest.approx(base + 12 * each)
+    for _ in range(400):
+        costs.observe(1, 0.0040)
+    base, each = costs.line()
+    assert costs.seconds(4) == pytest.approx(base + 4 * each, rel=0.01)  # what was seen long ago is forgotten
+
+
 def test_costs_that_only_fall_or_only_grow_with_rows_are_never_negative() -> None:
     for seconds in ((0.01, 0.001), (0.001, 0.05)):
         costs = Costs()
@@ -132,3 +151,38 @@ def test_greedy_drafts_of_the_backend_are_left_at_the_first_other_token() -> Non
     loop = EngineLoop(FakeBackend(held, step_s=STEP_S, token_s=TOKEN_S), Scheduler(held), clock=VirtualClock())
     told = [d for ds in loop.run([Request("a", (1, 2), 40, GREEDY, expected=tuple(wrong))]) for d in ds]
     assert [token for delta in told for token in delta.tokens] == answer
+
+
+class Written(FakeBackend):
+    """Remembers what every step said."""
+
+    def submit(self, batch: StepInput) -> int:
+        arrays = (batch.tokens, batch.positions, batch.seq_start, batch.slots, batch.page_table, batch.sample_rows)
+        self.__dict__.setdefault("said", []).append(b"|".join(a.tobytes() for a in (*arrays, batch.sampling)))
+        return super().submit(batch)
+
+
+@pytest.mark.parametrize("limits", [FAKE_LIMITS, replace(FAKE_LIMITS, in_flight=2, chained=True)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_sequence_alone_has_the_arrays_that_are_gathered_for_several(
+    limits: Limits, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[bytes]:
+        backend = Written(limits, step_s=STEP_S, token_s=TOKEN_S, repeats=9)
+        loop = EngineLoop(backend, Scheduler(limits), clock=VirtualClock())
+        lengths = (40, 90, 150)  # so that each is alone for a while, and the last one in a slot of its own
+        requests = [ask(f"r{i}", lengths[i]) for i in range(count)]
+        sampling = Sampling(temperature=1.0, seed=7, min_tokens=12, presence_penalty=0.5)
+        requests.append(ask("z", 60, sampling=sampling, eos_ids=(1, 2, 3, 4)))
+        for request in requests:
+            for _ in loop.run([request]):
+                pass
+        for _ in loop.run(requests):
+            pass
+        said: list[bytes] = backend.said
+        return said
+
+    alone = said()
+    assert max(map(len, alone)) > min(map(len, alone))
+    monkeypatch.setattr(StepBuffer, "_alone", lambda *_: False)
+    assert said() == alone
