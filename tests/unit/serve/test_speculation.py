@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.fake import FAKE_LIMITS, FakeBackend
 
-from undiced.engine.backend import Limits, StepInput
+from undiced.engine.backend import AnyStep, Limits
 from undiced.serve import GREEDY, Request, Sampling, Scheduler
 from undiced.serve.batch import StepBuffer
 from undiced.serve.clock import VirtualClock
@@ -156,7 +156,7 @@ def test_greedy_drafts_of_the_backend_are_left_at_the_first_other_token() -> Non
 class Written(FakeBackend):
     """Remembers what every step said."""
 
-    def submit(self, batch: StepInput) -> int:
+    def submit(self, batch: AnyStep) -> int:
         arrays = (batch.tokens, batch.positions, batch.seq_start, batch.slots, batch.page_table, batch.sample_rows)
         self.__dict__.setdefault("said", []).append(b"|".join(a.tobytes() for a in (*arrays, batch.sampling)))
         return super().submit(batch)
