@@ -43,7 +43,7 @@ def test_a_text_is_continued_without_what_only_others_need() -> None:
     assert done.stdout.strip() == "[] 2"
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "machine", "model", "text"])
+@pytest.mark.parametrize("name", ["checkpoint", "machine", "model", "serve", "text"])
 def test_every_public_name_of_a_package_is_there(name: str) -> None:
     package = importlib.import_module(f"undiced.{name}")
     for each in package.__all__:

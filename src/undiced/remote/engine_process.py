@@ -43,7 +43,6 @@ from undiced.remote.frames import (
 from undiced.remote.link import Link, LinkClosedError
 from undiced.remote.pulse import Pulse
 from undiced.remote.spec import EngineSpec, decode_spec
-from undiced.serve.drafting import check_pair
 from undiced.serve.loop import EngineLoop
 from undiced.serve.scheduler import Scheduler
 
@@ -70,6 +69,8 @@ def open_backends(spec: EngineSpec, link: Link, pulse: Pulse) -> tuple[Backend, 
     if spec.draft is None:
         return backend, None
     done = share
+    from undiced.serve.drafting import check_pair  # brings numpy
+
     try:
         draft: Backend = _factory(spec.draft_backend)(spec.draft, told, backend)
         check_pair(backend.limits, draft.limits)
