@@ -28,6 +28,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
@@ -43,7 +44,18 @@ from undiced.api.settings import Settings
 from undiced.engine.backend import Limits
 from undiced.remote.client import EngineClient
 from undiced.remote.connection import Connection
-from undiced.remote.frames import Accepted, Cancel, Finish, Hold, Step, Submit, ToEngine, encode, engine_reader
+from undiced.remote.frames import (
+    Accepted,
+    Cancel,
+    Finish,
+    Hold,
+    Step,
+    Submit,
+    ToEngine,
+    client_reader,
+    encode,
+    engine_reader,
+)
 from undiced.remote.spec import EngineSpec
 from undiced.serve import Delta, FinishReason, UsageEvent
 from undiced.text import PromptOptions
@@ -180,6 +192,15 @@ def run_server(tell: Pipe, link: socket.socket | None, accounts: str | None = No
     uvloop.run(serve_engine(tell, link, accounts))
 
 
+def feed(client: EngineClient, data: bytes) -> None:
+    """Let a client have frames without a link."""
+    client._relay.feed(data)
+    reader = client_reader()
+    while frame := client._relay.take():
+        for message in reader.feed(frame):
+            client._engine._received(message)
+
+
 async def serve_engine(tell: Pipe, link: socket.socket | None, accounts: str | None) -> None:
     """Serve with the engine at the other end of the link, or with `turns`; `accounts`: whose keys are asked for at
     a second port.
@@ -188,9 +209,9 @@ async def serve_engine(tell: Pipe, link: socket.socket | None, accounts: str | N
     supervisor = client._engine  # of a process that is there already
     connection = Connection(supervisor._received, lambda: None, client._relay)
     supervisor.state, supervisor.limits = "ready", LIMITS
-    supervisor._connection = connection if link is not None else Turns(connection.data_received)
+    supervisor._connection = connection if link is not None else Turns(partial(feed, client))
     if link is not None:
-        await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=link)
+        connection.open(link)
     settings = Settings()
     service = Service([Deployment(ModelCard("m", 0, CONTEXT, "edge"), client, Words(), Talk(), settings)], settings)
     sock, beside = bind("127.0.0.1", 0), []

@@ -1,4 +1,5 @@
-// The way of tokens to their clients, for Python, which calls all of it from one thread.
+// The way of tokens to their clients, for Python, which calls all of it from one thread. The thread that reads never
+// takes the interpreter's lock.
 #include "bind.h"
 
 #include <nanobind/stl/shared_ptr.h>
@@ -25,22 +26,27 @@ std::shared_ptr<Texts> make_texts(nb::callable spell) {
     });
 }
 
+// A lane as Python holds it: every use goes through its relay, which has the lock.
+struct Held {
+    std::shared_ptr<Relay> relay;
+    std::shared_ptr<Lane> lane;
+};
+
 void bind_lane(nb::module_& m) {
-    nb::class_<Texts>(m, "Texts").def(nb::new_(&make_texts), "spell"_a);
-    nb::class_<Lane>(m, "Lane")
+    nb::class_<Texts>(m, "Texts").def(nb::new_(&make_texts), "spell"_a).def("learn", &Texts::learn, "token"_a);
+    nb::class_<Held>(m, "Lane")
         .def(
             "open",
-            [](Lane& lane, int socket, const nb::bytes& before, const nb::bytes& after, const nb::bytes& text) {
-                lane.open(socket, copy(before), copy(after));
-                lane.say(0, view(text));
+            [](Held& held, int socket, const nb::bytes& before, const nb::bytes& after, const nb::bytes& text) {
+                return held.relay->open(*held.lane, socket, copy(before), copy(after), view(text));
             },
             "socket"_a, "before"_a, "after"_a, "text"_a)
         .def("close",
-             [](Lane& lane) {
-                 lane.close();
-                 return nb::make_tuple(lane.take_count(), bytes(lane.take_rest()));
+             [](Held& held) {
+                 const auto [count, rest] = held.relay->close(*held.lane);
+                 return nb::make_tuple(count, bytes(rest));
              })
-        .def_prop_ro("said_s", &Lane::said_s);
+        .def_prop_ro("said_s", [](const Held& held) { return held.relay->said_s(*held.lane); });
 }
 
 }  // namespace
@@ -48,20 +54,21 @@ void bind_lane(nb::module_& m) {
 void bind(nb::module_& m) {
     bind_lane(m);
     nb::class_<Relay>(m, "Relay")
-        .def(nb::init<>())
-        .def("lane", &Relay::lane, "request_id"_a, "texts"_a)
-        .def("forget", &Relay::forget, "request_id"_a)
-        .def("reset", &Relay::reset)
-        .def("take_figures", [](Relay& relay) { return bytes(relay.take_figures()); })
+        .def(nb::new_([] { return std::make_shared<Relay>(); }))
         .def(
-            "feed",
-            [](Relay& relay, const nb::bytes& data) -> nb::object {
-                std::string left;
-                relay.feed(view(data), left);
-                if (left.empty()) return nb::none();
-                return left == view(data) ? nb::object(data) : nb::object(bytes(left));
+            "lane",
+            [](std::shared_ptr<Relay> relay, std::string_view name, std::shared_ptr<Texts> texts) {
+                return Held{relay, relay->lane(name, std::move(texts))};
             },
-            "data"_a);
+            "request_id"_a, "texts"_a)
+        .def("forget", &Relay::forget, "request_id"_a)
+        .def("start", &Relay::start, "socket"_a)
+        .def("stop", &Relay::stop, nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("ended", &Relay::ended)
+        .def(
+            "feed", [](Relay& relay, const nb::bytes& data) { relay.feed(view(data)); }, "data"_a)
+        .def("take", [](Relay& relay) { return bytes(relay.take()); })
+        .def("take_figures", [](Relay& relay) { return bytes(relay.take_figures()); });
 }
 
 }  // namespace undiced::wire

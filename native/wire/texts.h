@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace undiced::wire {
 
+// `learn` is called from one thread; texts are read from any.
 class Texts {
   public:
     // Of a token; nothing if its text depends on other tokens, or on who asks.
@@ -16,7 +19,9 @@ class Texts {
 
     explicit Texts(Spell spell) : spell_(std::move(spell)) {}
 
-    // Appends a token's text; false if it has none of its own.
+    // Looks a token up, if that was not done yet.
+    void learn(std::uint32_t token);
+    // Appends a token's text; false if it has none of its own, or was never looked up.
     bool append(std::uint32_t token, std::string& to);
 
   private:
@@ -24,9 +29,10 @@ class Texts {
     static constexpr std::uint32_t kMost = 1 << 24;          // token ids; no vocabulary has as many
     static constexpr std::size_t kLongest = 255;             // bytes; longer ones count as none
 
-    std::uint32_t look_up(std::uint32_t token);
+    std::uint32_t place_of(std::uint32_t token) const { return token < places_.size() ? places_[token] : kUnknown; }
 
-    Spell spell_;
+    const Spell spell_;
+    std::mutex mutex_;
     std::vector<std::uint32_t> places_;
     std::string texts_;  // a byte with the length before each
 };

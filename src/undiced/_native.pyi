@@ -180,17 +180,21 @@ def read_pairs(file: Buffer, at: int, count: int, end: int) -> list[tuple[str, s
     """Strings cut at the only blank of each; None if that is not so, and where `read_strings` has None."""
 
 class Texts:
-    """Texts of tokens within a JSON string, each asked for once."""
+    """Texts of tokens within a JSON string."""
 
     def __init__(self, spell: Callable[[int], bytes | None]) -> None:
         """spell: None for a token whose text depends on other tokens or on who asks; raises nothing."""
 
+    def learn(self, token: int) -> None:
+        """Ask for a token's text, once. Tokens that were not asked for count as having none."""
+
 class Lane:
     """The short way of a sequence's plain tokens to its client's socket."""
 
-    def open(self, socket: int, before: bytes, after: bytes, text: bytes) -> None:
+    def open(self, socket: int, before: bytes, after: bytes, text: bytes) -> bool:
         """Write a chunk of `before`, `text` and `after` to the socket with this number, then one for what each step
         makes of the sequence, while that is tokens with texts of their own. What the socket does not take closes it.
+        False, and nothing written, while the relay has something left.
         """
 
     def close(self) -> tuple[int, bytes]:
@@ -210,13 +214,25 @@ class Relay:
     def forget(self, request_id: str) -> None:
         """Close its lane, if there is one, and let it go."""
 
-    def reset(self) -> None:
-        """Another process follows: forget the beginning of a frame."""
-
-    def feed(self, data: bytes) -> bytes | None:
-        """Take bytes in as they come; whole frames of what no lane took, in their order. A step whose news all went
-        along lanes is left out, and its figures are kept.
+    def start(self, socket: int) -> int:
+        """Read what comes from a socket that blocks, on a thread, until its end or `stop`. Returns the number of a file
+        that can be read while something is left, or the end has come. RuntimeError if the system refuses.
         """
+
+    def stop(self) -> None:
+        """End that and shut the socket down; nothing is left. Idempotent."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the socket's end has come."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in that came otherwise, as they come. A step whose news all went along lanes is not left, but its
+        figures are kept.
+        """
+
+    def take(self) -> bytes:
+        """The oldest frame that is left; empty if there is none."""
 
     def take_figures(self) -> bytes:
         """The figures that were kept last, as they came; empty if there are none, or newer ones in what was left."""

@@ -106,15 +106,14 @@ class Stream:
 
     def express(self, way: Way, text: bytes) -> bool:
         """Write `text`, which was taken just now, and let the tokens that follow take this way while they are plain.
-        False if there is no such way now.
+        False, and nothing written, if there is no such way now.
         """
         if self._relay is None or self.state is not _RUNNING or self._paused or self._pending is not None:
             return False
         if self._lane is None:
             self._lane = self._relay.lane(self.request.id, way.texts)
         self._way = way
-        self._lane.open(way.socket, way.before, way.after, text)
-        return True
+        return self._lane.open(way.socket, way.before, way.after, text)
 
     def settle(self) -> None:
         """Close the short way, and count what took it."""
@@ -232,6 +231,9 @@ class Stream:
         """Take in what a step made of the sequence; False if that was the last."""
         if self._lane is not None:
             self._settle_for(last=delta.usage is not None)
+            if self._way is not None:
+                for token in delta.tokens:
+                    self._way.texts.learn(token)
         count = len(delta.tokens)
         self._received += count
         if self._first_s is None and count:

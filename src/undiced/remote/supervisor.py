@@ -173,7 +173,7 @@ class Supervisor:
         connection = self._connection = Connection(self._received, self._disconnected, self._relay)
         attending = loop.create_task(self._attend(process, connection))
         try:
-            await loop.create_unix_connection(lambda: connection, sock=process.link)
+            connection.open(process.link)
             status = await process.wait()
             with contextlib.suppress(TimeoutError):  # what it has left in the socket comes before its end
                 await asyncio.wait_for(connection.closed.wait(), _LAST_FRAMES_S)

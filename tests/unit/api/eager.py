@@ -104,12 +104,13 @@ class EagerEngine:
         delta = Delta(request_id, tokens, rows, [], reason, None, usage if reason else None)
         if self.relay is None:
             self._push(delta)
-        elif (rest := self.relay.feed(encode(Step([delta], None)))) is None:
+            return
+        self.relay.feed(encode(Step([delta], None)))
+        if not (rest := self.relay.take()):
             self.short += len(tokens)
-        else:
-            for step in client_reader().feed(rest):
-                for each in step.deltas:
-                    self._push(each)
+        for step in client_reader().feed(rest):
+            for each in step.deltas:
+                self._push(each)
 
     def _push(self, delta: Delta) -> None:
         if not self.running[delta.request_id].push(delta, 0.0):

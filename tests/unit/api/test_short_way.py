@@ -107,7 +107,7 @@ async def test_the_bytes_are_the_same_with_and_without(name: str, per_step: int)
     data = [await told(each, *PATHS[name]) for each in (with_it, without)]
     assert data[0] == data[1] and len(data[0]) > 50
     assert account(with_it) == account(without) == [("length", 150)]
-    assert with_it.short > 90, "tokens take the short way, but for those that are no whole characters"
+    assert with_it.short > 60, "tokens take the short way, but for new ones and those that are no whole characters"
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -162,7 +162,7 @@ async def test_a_client_that_leaves_is_charged_what_was_written():
 async def test_an_engine_that_dies_ends_the_stream_behind_its_tokens():
     with_it, without = engine(Relay(), dies_at=70), engine(None, dies_at=70)
     data = [await told(each, *PATHS["chat"]) for each in (with_it, without)]
-    assert data[0] == data[1] and b"It broke." in b"".join(data[0]) and with_it.short > 30
+    assert data[0] == data[1] and b"It broke." in b"".join(data[0]) and with_it.short > 15
     assert account(with_it) == account(without) == [("error", 70)]
 
 
