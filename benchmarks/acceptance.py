@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speculation import CODE, FREE, RAILWAY, RENAME, Bench
+from speculation import Bench
+from works import CODE, FREE, RAILWAY, RENAME
 
 from undiced.compiled import compile_draft
 from undiced.engine.backend import SlotState, StepInput
