@@ -7,7 +7,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from undiced.serve.choice import GAIN, Choice, Line, Offer, choose
+from undiced.serve.choice import GAIN, Choice, Line, Offer, _filled, choose
 from undiced.serve.purse import BEGIN, SHARE, Purse
 
 SECONDS = st.floats(1e-5, 1e-2)
@@ -73,6 +73,19 @@ def test_for_one_sequence_no_other_choice_is_faster_by_more_than_the_margin(
         for count in range(len(source) + 1)
     )
     assert best <= GAIN * own * (1 + 1e-9)
+
+
+@settings(max_examples=100)
+@given(RATES, STEPS, st.integers(0, 7))
+def test_one_sequence_by_itself_has_the_choice_of_the_way_for_several(
+    chances: list[float], target: list[float], spare: int
+) -> None:
+    """The short way for one against the way for all."""
+    alone = choose([Offer(chances)], target.__getitem__, (0.0, 0.0), spare)
+    general = _filled(
+        [Offer(chances)], [False], 0, target.__getitem__, 0.0, spare, Choice([0], [False], GAIN * (1 / target[1]))
+    )
+    assert alone == general
 
 
 @settings(max_examples=100)

@@ -55,6 +55,8 @@ def choose(offers: list[Offer], target: Seconds, draft: Line, spare: int) -> Cho
     """
     rows = len(offers)
     plain = rows / target(rows)
+    if rows == 1 and not offers[0].modeled:
+        return _of_one(offers[0].looked_up[:spare], target, GAIN * plain)
     none = [False] * rows
     best = _filled(offers, none, 0, target, 0.0, spare, Choice([0] * rows, none, GAIN * plain))
     for depth in range(1, max((len(offer.modeled) for offer in offers), default=0) + 1):
@@ -72,6 +74,17 @@ def choose(offers: list[Offer], target: Seconds, draft: Line, spare: int) -> Cho
     return best
 
 
+def _of_one(chances: list[float], target: Seconds, speed: float) -> Choice:
+    """What `_filled` finds for one sequence that nothing but lookup guesses for, in half the time."""
+    tokens, count = 1.0, 0
+    for rows, chance in enumerate(chances, 2):
+        tokens += chance
+        reached = tokens / target(rows)
+        if reached > speed:
+            speed, count = reached, rows - 1
+    return Choice([count], [False], speed)
+
+
 def _filled(
     offers: list[Offer], modeled: list[bool], depth: int, target: Seconds, draft_s: float, spare: int, best: Choice
 ) -> Choice:
@@ -80,8 +93,7 @@ def _filled(
     for index, (offer, by_model) in enumerate(zip(offers, modeled, strict=True)):
         source = offer.modeled[:depth] if by_model else offer.looked_up
         chances += [(chance, index) for chance in source]
-    if len(offers) > 1:  # those of one fall
-        chances.sort(reverse=True)
+    chances.sort(reverse=True)
     rows, count, speed = len(offers), 0, best.speed
     tokens = float(rows)
     for number, (chance, _) in enumerate(chances[:spare], 1):

@@ -54,9 +54,11 @@ class Drafter:
     def chances(self, most: int) -> list[float]:
         """How likely it is that a draft's first tokens, up to each, are all right; at most so many."""
         found: list[float] = []
-        agreed, chance = self._lookup.agreed, 1.0
-        while agreed and len(found) < most:
-            chance *= self._rates.rate(_CLASSES[min(agreed + len(found), LONGEST)])
+        agreed, chance, kind, rate = self._lookup.agreed, 1.0, -1, 0.0
+        for longer in range(agreed, agreed + most if agreed else 0):
+            before, kind = kind, _CLASSES[min(longer, LONGEST)]
+            rate = rate if kind == before else self._rates.rate(kind)
+            chance *= rate
             if chance < _LEAST:
                 break
             found.append(chance)
