@@ -121,12 +121,12 @@ def main() -> None:
     rows = [measured(graph, backend, context, bandwidth) for context in args.contexts]
     for row in rows:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
-    began = perf_counter()
-    for at in range(0, 1024, CHUNK):
-        step(backend, at, min(CHUNK, room - at))
-    prefill = min(1024, room) / (perf_counter() - began)
+    prompt, began = min(1024, room), perf_counter()
+    for at in range(0, prompt, CHUNK):
+        step(backend, at, min(CHUNK, prompt - at))
+    prefill = {"prompt": prompt, "prefill": round(prompt / (perf_counter() - began))}
     backend.close()
-    told = {"layers": args.layers, "threads": args.threads, "isa": _native.isa_detect(), "prefill_1024": round(prefill)}
+    told = {"layers": args.layers, "threads": args.threads, "isa": _native.isa_detect(), **prefill}
     print(json.dumps(told | {"bandwidth_gb_per_second": round(bandwidth / 1e9, 1), "rows": rows}))
 
 

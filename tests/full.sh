@@ -67,14 +67,16 @@ engine() { # sanitizer, its runtime library
     cp -r src/undiced "$work/overlay-$1/"
     cp "$work/engine-$1"/_native*.so "$work/overlay-$1/undiced/"
     LD_PRELOAD="$(g++ -print-file-name="$2") $(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
-        "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider tests/unit/engine -k "native or flights"
+        "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider tests/unit/engine \
+        tests/unit/checkpoint/test_strings.py tests/unit/remote/test_relay.py \
+        -k "native or flights or draft_pair or steps_ahead or strings or relay"
     LD_PRELOAD="$(g++ -print-file-name="$2") $(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
         UNDICED_TESTS_DAMAGED=3000 "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider \
         tests/property/test_fabric.py tests/property/test_fabric_damage.py
 }
-echo "== the engine and the fabric under the thread sanitizer"
+echo "== the whole native module under the thread sanitizer"
 engine thread libtsan.so
-echo "== the engine and the fabric under the address sanitizer"
+echo "== the whole native module under the address sanitizer"
 engine address libasan.so
-echo "== the engine and the fabric under the undefined behavior sanitizer"
+echo "== the whole native module under the undefined behavior sanitizer"
 engine undefined libubsan.so
