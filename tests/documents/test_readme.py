@@ -42,7 +42,7 @@ CLAIMS = {
     "(dense, fp8, AWQ, GPTQ, compressed-tensors, MXFP4": "test_quantized_folders",
     "Llama, Mistral, Mixtral, Qwen 2, Qwen 3 and its mixtures, Gemma 2 and 3, Phi-3 and 4, OLMo 2 and 3, Granite, "
     "GPT-2, GPT-NeoX, gpt-oss, Llama 4 and DeepSeek V2 and V3": "test_families_of_the_host",
-    "3,315 teacher-forced tokens": "tests/oracle/test_quality.py",
+    "as of commit c3dfbfb): 3,315 teacher-forced tokens": "tests/oracle/test_quality.py",
     "SmolLM2-135M Q4_1: Undiced / llama.cpp | 0.0021 / 0.0027 | 0.0107 / 0.0126 | 97.4 / 96.6 % | 99.3 / 98.8 %":
         "tests/oracle/test_quality.py",
     "Gemma 3 270M Q4_K_M: Undiced / llama.cpp | 0.0018 / 0.0052 | 0.0099 / 0.0261 | 97.6 / 95.7 % | 99.2 / 97.8 %":

@@ -209,7 +209,7 @@ struct Avx2Policy {
     static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const WideBlock* x, std::int64_t stride,
                                               Sums<NT>& sums) {
         constexpr int kQuads = 8 / kGroups<C>, kBegin = kQuads * Group;
-        if constexpr (kLookup<C> != nullptr)
+        if constexpr (kSeen<C>)
             multiply_words<NT, kBegin, kBegin + kQuads>(Seen{{block}, load_lookup(kLookup<C>)}, x, stride, sums);
         else if constexpr (kInNibbles<C>)
             multiply_words<NT, kBegin, kBegin + kQuads>(Nibbles{block}, x, stride, sums);

@@ -47,7 +47,7 @@ struct Avx512Policy {
     // The codes in the low or the high nibbles.
     static inline __m512i nibbles(__m512i bytes, bool high) {
         const __m512i places = _mm512_and_si512(high ? _mm512_srli_epi16(bytes, 4) : bytes, _mm512_set1_epi8(15));
-        if constexpr (kLookup<C> == nullptr) return places;
+        if constexpr (!kSeen<C>) return places;
         return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kLookup<C>))),
                                    places);
     }

@@ -48,7 +48,11 @@ inline constexpr bool kHasZero =
 template <Codes C>
 inline constexpr int kSpan = C == Codes::kLongFour || C == Codes::kLongEight ? 4 : 1;
 
-// The codes that nibbles are places of.
+// Whether nibbles are places of codes, and of which. (GCC's undefined behavior sanitizer compares no pointer of a
+// constant.)
+template <Codes C>
+inline constexpr bool kSeen = C == Codes::kSeenFive || C == Codes::kSeenEight;
+
 template <Codes C>
 inline constexpr const std::uint8_t* kLookup = C == Codes::kSeenFive    ? kE2m1Codes
                                                : C == Codes::kSeenEight ? kIq4Codes

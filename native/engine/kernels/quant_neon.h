@@ -84,7 +84,7 @@ struct NeonPolicy {
         const uint8x16_t sign = vdupq_n_u8(0x80);
         if constexpr (!kInNibbles<C>) return kFlip ? veorq_u8(bytes, sign) : bytes;
         const uint8x16_t places = High ? vshrq_n_u8(bytes, 4) : vandq_u8(bytes, vdupq_n_u8(15));
-        if constexpr (kLookup<C> == nullptr) return places;
+        if constexpr (!kSeen<C>) return places;
         const uint8x16_t codes = vld1q_u8(kLookup<C>);
         return vqtbl1q_u8(kFlip ? veorq_u8(codes, sign) : codes, places);
     }

@@ -4,7 +4,7 @@ together in all commands that look at a model or at a program of it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -116,3 +116,20 @@ class Weighing(Placing):
     weights: Weights = "fp16"
     fill: Fill = None
     code_bytes: CodeBytes = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiling(Weighing):
+    """The same, and all else that is decided when a program is compiled."""
+
+    capacity: Capacity = None
+    chunk: Chunk = None
+    apart: Apart = False
+    lockstep: Lockstep = None
+    defects: Defects = None
+    defect_density: Density = None
+    clusters: Clusters = False
+
+
+# What a ready program has decided already.
+DECIDED = {each.name for each in fields(Compiling)} - {"machine", "context", "batch", "clock"} | {"prefix"}

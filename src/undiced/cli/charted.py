@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from undiced.cli.asking import DECIDED
 from undiced.cli.given import refuse_given
 from undiced.cli.terminal import Bar
-from undiced.cli.wafer import CHOICES
 from undiced.core.errors import InvalidRequestError
 from undiced.core.mapping import Phase
 from undiced.program.wafer.step import Step
@@ -55,7 +55,7 @@ def charted(
     """
     opened = None
     if is_program(model):
-        refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
+        refuse_given(given, DECIDED | {"batch", "phase"}, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
     with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
         found = _of_program(opened, asked, bar, linking) if opened else _of_model(asked, bar, linking)
@@ -70,7 +70,7 @@ def compiled(
     """The program of a question, or of a file, and its machine; as `charted`."""
     opened = None
     if is_program(model):
-        refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
+        refuse_given(given, DECIDED | {"batch", "phase"}, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
     with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
         if opened:

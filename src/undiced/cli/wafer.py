@@ -6,42 +6,15 @@ Everything printed here is simulated, and says so.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import (
-    Apart,
-    Batch,
-    Capacity,
-    Chunk,
-    Clock,
-    Clusters,
-    CodeBytes,
-    Context,
-    Defects,
-    Density,
-    Fill,
-    Groups,
-    Layers,
-    Lockstep,
-    Machine,
-    Mapping,
-    Objective,
-    Phase,
-    Prefix,
-    Region,
-    Routing,
-    Stages,
-    Subject,
-    Sums,
-    Timed,
-    TimedMachine,
-    Wafers,
-    Weights,
-)
+from undiced.cli.asking import DECIDED, Compiling, Context, Machine, Phase, Prefix, Routing, Subject, Timed
+from undiced.cli.gathered import gathered
 from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
 from undiced.cli.report import writing
@@ -54,62 +27,40 @@ if TYPE_CHECKING:
     from undiced.program.wafer.program import WaferProgram
     from undiced.study.question import Placed, Question
 
-# What is decided once, when a model is compiled for wafers.
-CHOICES = {
-    "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
-    "defects", "defect_density", "clusters", "capacity", "prefix", "chunk", "apart", "lockstep", "fill",
-}  # fmt: skip
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anew(Compiling):
+    """The same, of what can't be a program yet, or is for the host."""
+
+    machine: Machine = "wse3"
+    context: Context = 4096
 
 
+@gathered
 def compile(
     given: typer.Context,
     model: Subject,
-    machine: Machine = "wse3",
-    wafers: Wafers = None,
-    weights: Weights = "fp16",
-    fill: Fill = None,
-    sum_bits: Sums = 16,
-    mapping: Mapping = "undiced",
-    context: Context = 4096,
-    capacity: Capacity = None,
-    chunk: Chunk = None,
-    apart: Apart = False,
-    batch: Batch = 1,
-    lockstep: Lockstep = None,
-    region: Region = "auto",
-    groups: Groups = None,
-    stages: Stages = None,
-    layers: Layers = None,
+    *,
+    placing: Anew,
     phase: Phase = "decode",
-    objective: Objective = "latency",
-    clock: Clock = None,
-    code_bytes: CodeBytes = None,
-    defects: Defects = None,
-    defect_density: Density = None,
-    clusters: Clusters = False,
     out: Annotated[Path | None, typer.Option("--output", "-o", help="Write the program to this file.")] = None,
     dump: Annotated[bool, typer.Option(help="Print the whole program as text.")] = False,
     as_json: Json = False,
 ) -> None:
     """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
     from undiced.study.program_file import is_program
-    from undiced.study.question import Question
 
     if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     program: HostProgram | WaferProgram
-    if machine == "host":
-        refuse_given(given, CHOICES | {"phase", "clock"}, "has no effect on a host program")
+    if placing.machine == "host":
+        refuse_given(given, DECIDED | {"phase", "clock"}, "has no effect on a host program")
         from undiced.compiled import compile_for_host
 
-        compiled = compile_for_host(model, max_batch=batch, max_context=context)
+        compiled = compile_for_host(model, max_batch=placing.batch, max_context=placing.context)
         program, summary = compiled.program, partial(_host_summary, compiled)
     else:
-        asked = Question(
-            model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
-            stages, layers, code_bytes, clock, defects=defects, defect_density=defect_density,
-            clusters=clusters, capacity=capacity, lockstep=lockstep, chunk=chunk, apart=apart, fill=fill,
-        )  # fmt: skip
+        asked = placing.question(model, phase)
         placed = _placed(asked, quiet=as_json)
         program, summary = placed.program, partial(_answer, placed, asked)
     if out is not None:
@@ -126,39 +77,18 @@ def compile(
     if out is not None and not as_json:
         from undiced.cli.terminal import folded
 
-        uses = "" if machine == "host" else f": `undiced simulate {out}` times it, `undiced map {out}` draws it"
+        uses = "" if placing.machine == "host" else f": `undiced simulate {out}` times it, `undiced map {out}` draws it"
         typer.echo(folded(printable(f"Wrote {out}{uses}."), sys.stdout))
 
 
+@gathered
 def simulate(
     given: typer.Context,
     model: Timed,
-    machine: TimedMachine = None,
-    wafers: Wafers = None,
-    weights: Weights = "fp16",
-    fill: Fill = None,
-    sum_bits: Sums = 16,
-    mapping: Mapping = "undiced",
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Positions attended; a program's bound by default.")
-    ] = None,
-    capacity: Capacity = None,
-    prefix: Prefix = None,
-    chunk: Chunk = None,
-    apart: Apart = False,
-    batch: Batch = 1,
-    lockstep: Lockstep = None,
-    region: Region = "auto",
-    groups: Groups = None,
-    stages: Stages = None,
-    layers: Layers = None,
+    *,
+    placing: Compiling,
     phase: Phase = "decode",
-    objective: Objective = "latency",
-    clock: Clock = None,
-    code_bytes: CodeBytes = None,
-    defects: Defects = None,
-    defect_density: Density = None,
-    clusters: Clusters = False,
+    prefix: Prefix = None,
     draft: Annotated[
         str | None,
         typer.Option(help="Speculate with this draft model, on spare cores or a wafer of its own; or with lookup."),
@@ -178,14 +108,13 @@ def simulate(
 ) -> None:
     """Time a model on wafers. Says seconds and cycles per token, and where every cycle goes."""
     from undiced.study.program_file import is_program, open_program
-    from undiced.study.question import Placed, Question, as_compiled
+    from undiced.study.question import Placed, as_compiled
 
     if draft is None:
         refuse_given(given, {"acceptance"}, "has no effect without --draft")
-    asked = Question(
-        model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
-        stages, layers, code_bytes, clock, draft, acceptance, frontier, defects,
-        defect_density, clusters, chunk, apart, capacity, prefix, lockstep, routing, fill,
+    asked = replace(
+        placing.question(model, phase), prefix=prefix, draft=draft, routing=routing, acceptance=acceptance,
+        frontier=frontier,
     )  # fmt: skip
     if not is_program(model):
         _show(
@@ -193,8 +122,8 @@ def simulate(
             as_json,
         )
         return
-    refuse_given(given, CHOICES, "was decided when the program was compiled")
-    opened = open_program(Path(model), machine)
+    refuse_given(given, DECIDED, "was decided when the program was compiled")
+    opened = open_program(Path(model), placing.machine)
     with opened.computing():
         found = _answer(Placed(opened.program, opened.wafer), as_compiled(asked, opened.program), quiet=as_json)
     _show(found, as_json)
