@@ -126,13 +126,15 @@ def _compiled(checkpoint: Checkpoint, graph: Graph, program: HostProgram) -> Com
 
 def _opened(model: str | Path, progress: Progress | None) -> Checkpoint:
     from undiced.checkpoint import open_checkpoint
-    from undiced.study.program_file import is_program
 
-    if is_program(str(model)):
-        raise InvalidRequestError(
-            f"{model} is a compiled program, which has no weights.",
-            remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
-        )
+    if Path(model).is_file():
+        from undiced.study.program_file import is_program
+
+        if is_program(str(model)):
+            raise InvalidRequestError(
+                f"{model} is a compiled program, which has no weights.",
+                remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
+            )
     try:
         checkpoint = open_checkpoint(model, progress=progress)
     except ModelNotFoundError as error:

@@ -4,9 +4,10 @@ composition root: it may import everything, and loads nothing before it is asked
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from undiced.core.beside import Beside
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from undiced.text import ChatTemplate, Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """See the file's head. `template`: of chats; None for a base model."""
 
     engine: EngineLoop

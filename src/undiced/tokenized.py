@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from undiced.outputs import RequestOutput
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from undiced.talk import Talk
 
 
-@dataclass(frozen=True, slots=True)
-class Tokenized:
+class Tokenized(Struct, frozen=True):
     """A prompt that was tokenized.
 
     Attributes:

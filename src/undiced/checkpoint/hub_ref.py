@@ -6,7 +6,8 @@ Knows the grammar alone; asks neither the hub nor the disk.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from undiced.core.errors import InvalidRequestError, ModelNotFoundError
 from undiced.core.quote import quoted
@@ -24,8 +25,7 @@ _REF = re.compile(
 _FILES = (".gguf", ".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt", ".toml", ".wafer", ".und")
 
 
-@dataclass(frozen=True, slots=True)
-class HubRef:
+class HubRef(Struct, frozen=True):
     """A model of the hub.
 
     Attributes:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from undiced.core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -90,8 +92,7 @@ class StepInput:
         return self
 
 
-@dataclass(slots=True)
-class PlainStep:
+class PlainStep(Struct):
     """A `StepInput` whose arrays are plain memory, which native code reads as well: nobody has to load numpy for it.
 
     Attributes:
@@ -139,8 +140,7 @@ class NoToken(IntEnum):
     NOT_REACHED = -3  # it continues a draft that was left in an earlier row
 
 
-@dataclass(slots=True)
-class StepOutput:
+class StepOutput(Struct):
     """What a step produced; arrays, or plain memory of their shapes, are the caller's to keep until the next `collect`.
 
     Attributes:
@@ -162,8 +162,7 @@ class StepOutput:
     hidden: NDArray[np.float32] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SlotState:
+class SlotState(Struct, frozen=True):
     """Sampling state set when a sequence takes a slot.
 
     Attributes:

@@ -8,8 +8,9 @@ import contextlib
 import math
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 POWERCAP = Path("/sys/class/powercap")
 _PACKAGE = re.compile(r"intel-rapl:\d+")  # of AMD's processors, too; a zone of the whole board is no package
@@ -18,8 +19,7 @@ _MICROJOULE = 1e-6
 Counts = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Zone:
+class _Zone(Struct, frozen=True):
     """One counter: its name, its open file, and the microjoules after which it begins again."""
 
     name: str

@@ -5,9 +5,10 @@ Knows programs and sizes; allocates nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from undiced.core.errors import CompileError
 from undiced.core.memory import main_memory_bytes
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 _KV_SHARE = 0.25  # of main memory, at most, for the pages of all engines; they are touched only once used
 
 
-@dataclass(frozen=True, slots=True)
-class _Need:
+class _Need(Struct, frozen=True):
     """What a program takes, in bytes, and in pages: for one sequence at full context, and for all of them."""
 
     model: str

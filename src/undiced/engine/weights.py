@@ -6,9 +6,10 @@ Knows transforms and formats, no tensor name and no model family. What a file ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
@@ -28,8 +29,7 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 _ANEW = "The program was made from other files; compile it from these."
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Rows of one tensor, as the native packer takes them.
 
     Attributes:

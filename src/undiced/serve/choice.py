@@ -7,15 +7,15 @@ model besides, which all sequences that it guesses for share.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 GAIN = 1.03  # what guesses have to promise: chances are estimates, and the best of many is often one too good
 Line = tuple[float, float]  # seconds of a step besides its rows, and of each row
 Seconds = Callable[[int], float]  # of a step of so many rows
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """What can be guessed for a sequence.
 
     Attributes:
@@ -24,13 +24,12 @@ class Offer:
         reading_s: what this step has to bear of the time that the draft model takes to read what it has not read.
     """
 
-    looked_up: list[float] = field(default_factory=list)
-    modeled: list[float] = field(default_factory=list)
+    looked_up: list[float] = []
+    modeled: list[float] = []
     reading_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What a step guesses.
 
     Attributes:

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from undiced.serve.odds import kind_of
 
 if TYPE_CHECKING:
@@ -67,8 +69,7 @@ class Task:
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(Struct, frozen=True):
     """How likely to be right a guess has to be.
 
     Attributes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from undiced.serve.guesser import Guessing
     from undiced.serve.sequence import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(Struct, frozen=True):
     """Positions of a sequence's prompt that a step scores, and the first of their rows among the step's outputs."""
 
     sequence: Sequence

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
 from undiced.engine.backend import NoToken
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from undiced.serve.usage import FinishReason
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """What became of the rows that score a prompt: per row a log-probability and the likeliest tokens; or, if it has
     none, why (a `NoToken`).
     """

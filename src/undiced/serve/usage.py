@@ -5,7 +5,6 @@ Answers, metrics and ledger rows are all made from it, so they cannot disagree.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
-_log = logging.getLogger("undiced.serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +71,8 @@ def tell(observers: Iterable[Callable[[UsageEvent], None]], event: UsageEvent) -
         try:
             observer(event)
         except Exception:
-            _log.exception("an observer of usage failed at the account of %s", event.request_id)
+            import logging
+
+            logging.getLogger("undiced.serve").exception(
+                "an observer of usage failed at the account of %s", event.request_id
+            )

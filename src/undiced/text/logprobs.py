@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 LOGPROB_MIN = -9999.0  # the least that is told; stands for minus infinity, which JSON can't say
 
@@ -28,8 +29,7 @@ class Spelling(Protocol):
         """The token for display."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
+class TokenLogprob(Struct, frozen=True):
     """One token and its log-probability.
 
     Attributes:

@@ -7,7 +7,7 @@ starcoder, refact, command-r, deepseek-coder, llama-bpe, qwen2). NFC where the m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _TAIL = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -19,8 +19,7 @@ GPT2 = "gpt2"
 DIGITS = "digits"
 
 
-@dataclass(frozen=True, slots=True)
-class Presplit:
+class Presplit(Struct, frozen=True):
     """Splits applied one after another: a regular expression (Oniguruma), or one of the built-in GPT2 and DIGITS.
 
     nfc: text is normalized first. ignore_merges: a whole piece that is a token needs no merges.

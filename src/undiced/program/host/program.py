@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
+
 from undiced.core.kv_type import KvType, head_bytes
 from undiced.core.manifest import WeightSlot
 from undiced.program.artifact import Artifact
@@ -35,8 +37,7 @@ class Buffer:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KvLayer:
+class KvLayer(Struct, frozen=True):
     """The KV cache of one attention layer.
 
     Attributes:
@@ -59,8 +60,7 @@ class KvLayer:
         return self.kv_heads * head_bytes(self.type, self.head_dim) // (2 if self.latent else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Operands:
+class Operands(Struct, frozen=True):
     """What the operands of instructions name, by index.
 
     Attributes:
