@@ -6,7 +6,6 @@ python on_onnxruntime.py FOLDER THREADS BATCH CONTEXT      the folder that to_on
 import json
 import sys
 import time
-from importlib.metadata import version
 
 import numpy as np
 import onnxruntime_genai
@@ -59,7 +58,7 @@ class Peer:
 def main() -> None:
     """The loop."""
     peer = Peer(sys.argv[1], *map(int, sys.argv[2:]))
-    answer_with(version("onnxruntime-genai"), peer)
+    answer_with(onnxruntime_genai.__version__, peer)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ nothing is guessed ahead.
 
 import sys
 import time
-from importlib.metadata import version
 
 from lines import answer
 
-from undiced import LLM, SamplingParams
+from undiced import LLM, SamplingParams, __version__
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
             params = SamplingParams(max_tokens=asked["count"], temperature=0, ignore_eos=True)
             return (alone if len(asked["prompts"]) == 1 else together)(llm, asked["prompts"], params)
 
-        answer(version("undiced"), answered)
+        answer(__version__, answered)
 
 
 def alone(llm: LLM, prompts: list[list[int]], params: SamplingParams) -> dict[str, object]:
