@@ -162,6 +162,23 @@ StepInput Engine::with_tokens(const StepInput& in) {
     return found;
 }
 
+// Whether a sequence goes on with nothing but a token that the step before drew and that ended it.
+bool Engine::ended(const StepInput& given, const StepInput& in, int sequence) const {
+    const auto s = static_cast<std::size_t>(sequence), at = static_cast<std::size_t>(in.seq_start[s]);
+    return in.seq_start[s + 1] == in.seq_start[s] + 1 && given.tokens[at] < 0 &&
+           state_->sampler.slots().ends(in.slots[s], in.tokens[at]);
+}
+
+// Rows behind an end draw that end again, so that what follows on them is known to be for nobody, too.
+void Engine::keep_ends(const StepInput& given, const StepInput& in) {
+    if (!given.follows()) return;
+    for (int r = 0, s = 0; r < in.samples(); ++r) {
+        const auto row = static_cast<std::size_t>(r);
+        while (in.seq_start[static_cast<std::size_t>(s) + 1] <= in.sample_rows[row]) ++s;
+        if (ended(given, in, s)) drawn_[row] = in.tokens[static_cast<std::size_t>(in.sample_rows[row])];
+    }
+}
+
 double Engine::step(const StepInput& given, const StepOutput& out) {
     const Busy busy(*this);
     const StepInput in = with_tokens(given);
@@ -173,6 +190,14 @@ double Engine::step(const StepInput& given, const StepOutput& out) {
     checker_->check(in, out);
     state.in = in;
     state.out = out;
+    bool alive = !given.follows();
+    for (int s = 0; s < in.sequences() && !alive; ++s) alive = !ended(given, in, s);
+    if (!alive) {
+        drawn_.assign(static_cast<std::size_t>(in.samples()), kNotReached);
+        keep_ends(given, in);
+        for (int r = 0; r < in.samples(); ++r) Sampler::say_nothing(r, kNotReached, out);
+        return 0.0;
+    }
     state.small = in.token_count() <= kSmallStepTokens && in.token_count() == in.sequences();
     if (state.small) state.rope.fill(in.positions, 0, in.token_count());
     state.sampler.reset(in.samples());
@@ -182,6 +207,7 @@ double Engine::step(const StepInput& given, const StepOutput& out) {
     const bool folded = choose_fold(seconds_between(Clock::time_point(), start));
     state.team.run(folded ? (state.members() + 1) / 2 : state.members(), [this](int thread) { run_thread(thread); });
     drawn_.assign(out.tokens.begin(), out.tokens.begin() + in.samples());
+    keep_ends(given, in);
     last_tokens_ = in.token_count();
     last_samples_ = in.samples();
     ++steps_;

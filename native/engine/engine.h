@@ -43,7 +43,8 @@ class Engine {
     void count_tokens(int slot, std::span<const std::int32_t> tokens);
 
     // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing.
-    // Where a token is one that the step before drew and that row drew none, the row is computed for nobody.
+    // Where a token is one that the step before drew and that row drew none, or one that ends its sequence, the row is
+    // computed for nobody. A step whose rows are all behind such ends is not computed: they get kNotReached, in 0 seconds.
     double step(const StepInput& in, const StepOutput& out);
     // The same on a thread of the engine's own, one step after another; see flights.h.
     std::uint64_t submit(const StepInput& in, const StepOutput& out);
@@ -75,6 +76,8 @@ class Engine {
     void bind(const EngineSpec& spec);
     void bind_one(const Instr& instr);
     StepInput with_tokens(const StepInput& in);
+    bool ended(const StepInput& given, const StepInput& in, int sequence) const;
+    void keep_ends(const StepInput& given, const StepInput& in);
     Flights& flights();
     bool choose_fold(double now_s) const;
     void run_thread(int thread);

@@ -30,7 +30,10 @@ double Flights::wait(std::uint64_t ticket) {
     std::unique_lock lock(mutex_);
     if (ticket >= next_ || (ticket != waited_ && ticket + 1 != waited_))
         throw std::runtime_error("step " + std::to_string(ticket) + " is not the next to be waited for");
-    done_.wait(lock, [&] { return ended_ > ticket; });
+    if (ended_ <= ticket) {
+        awaited_ = std::max(ticket + 1, next_ - std::min(next_, kBehind));
+        done_.wait(lock, [&] { return ended_ >= awaited_; });
+    }
     waited_ = std::max(waited_, ticket + 1);
     const Flight& found = flight(ticket);
     if (found.failure) std::rethrow_exception(found.failure);
@@ -51,7 +54,7 @@ void Flights::work() {
         }
         lock.lock();
         ++ended_;
-        done_.notify_all();
+        if (ended_ >= awaited_) done_.notify_all();
     }
 }
 

@@ -19,7 +19,8 @@ class Flights {
   public:
     using Run = std::function<double(const StepInput&, const StepOutput&)>;  // returns seconds
 
-    static constexpr std::uint64_t kMost = 4;  // steps that are kept: three in flight, and the last one waited for
+    static constexpr std::uint64_t kMost = 8;    // steps that are kept: seven in flight, and the last one waited for
+    static constexpr std::uint64_t kBehind = 2;  // so many are left to the team when who waits is woken
 
     explicit Flights(Run run) : run_(std::move(run)) {}
     // Lets the step under way end; those behind it never run.
@@ -31,8 +32,9 @@ class Flights {
     // was waited for. Returns its ticket, from 0 on. Throws std::runtime_error if there are too many.
     std::uint64_t submit(const StepInput& in, const StepOutput& out);
 
-    // Waits for the oldest step, or again for the one that was waited for last; returns its seconds. Throws what the
-    // step threw, and std::runtime_error for any other ticket.
+    // Waits for the oldest step, or again for the one that was waited for last; returns its seconds. Who has to sleep is
+    // woken when kBehind steps are left, and finds those before them ended: it takes a core from the team, and caches
+    // are cold by then. Throws what the step threw, and std::runtime_error for any other ticket.
     double wait(std::uint64_t ticket);
 
   private:
@@ -51,6 +53,7 @@ class Flights {
     std::mutex mutex_;
     std::condition_variable wanted_, done_;
     std::uint64_t waited_ = 0, ended_ = 0, next_ = 0;  // how many were waited for, have ended, were submitted
+    std::uint64_t awaited_ = 0;                        // how many must have ended before who sleeps is woken
     bool stop_ = false;
     std::thread thread_;  // started by the first step
 };

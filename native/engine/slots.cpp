@@ -70,6 +70,11 @@ void SlotStates::mark(Slot& slot, std::int32_t token, std::uint32_t what) {
     slot.seen[token] += what;
 }
 
+bool SlotStates::ends(int slot, std::int32_t token) const {
+    const std::vector<std::int32_t>& eos = slots_[static_cast<std::size_t>(slot)].eos;
+    return std::find(eos.begin(), eos.end(), token) != eos.end();
+}
+
 void SlotStates::count(int slot, std::int32_t token) { mark(slots_[static_cast<std::size_t>(slot)], token, 1); }
 
 void SlotStates::count_all(int slot, std::span<const std::int32_t> tokens) {

@@ -28,6 +28,9 @@ class SlotStates {
               std::span<const float> bias_values, std::span<const std::int32_t> eos,
               std::span<const std::int32_t> allowed);
 
+    // Whether a sequence ends with this token: it is one of its end-of-sequence tokens.
+    bool ends(int slot, std::int32_t token) const;
+
     // Counts a generated token.
     void count(int slot, std::int32_t token);
 

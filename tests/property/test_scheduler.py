@@ -125,7 +125,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         scored_rows=st.integers(1, 5),
         batch=st.integers(2, 5),
         stall_s=st.sampled_from([0.0, 1.0]),
-        in_flight=st.integers(0, 4),
+        in_flight=st.sampled_from([-6, -3, -2, 1, 2, 3, 4]),  # of those below 0 one follows on the other
         callers=st.integers(1, 3),
         repeats=st.integers(0, 3),
     )
@@ -142,8 +142,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             vocab=VOCAB,
             source="test",
             scored_rows=scored_rows,
-            in_flight=in_flight or 2,
-            chained=not in_flight,
+            in_flight=abs(in_flight),
+            chained=in_flight < 0,
             draft=4,
         )
         self.scheduler = Watched(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3, ahead_s=1e9))

@@ -137,7 +137,7 @@ class NoToken(IntEnum):
 
     NON_FINITE = -1  # some logit is infinite or NaN
     NOTHING_ALLOWED = -2  # every token is forbidden
-    NOT_REACHED = -3  # it continues a draft that was left in an earlier row
+    NOT_REACHED = -3  # it continues a draft that was left in an earlier row, or what has ended
 
 
 class StepOutput(Struct):
@@ -169,7 +169,8 @@ class SlotState(Struct, frozen=True):
         prompt: token ids that penalties count as seen (repetition penalty only).
         bias: pairs (token id, added logit).
         allowed: the only token ids that may be drawn, ascending; empty: all.
-        eos: token ids forbidden while `min_tokens_mask` is set.
+        eos: token ids that end it, forbidden while `min_tokens_mask` is set. A step that only goes on behind such ends
+            may be left out: its rows are not reached.
     """
 
     prompt: tuple[int, ...] = ()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float)
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
-_IN_FLIGHT = 2
+_IN_FLIGHT = 6  # who collects wakes up for four at once, which halves what each takes of a core (docs/LOG.md)
 _DRAFT = 7  # native attention cuts sequences of up to eight new tokens alike
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
 _GROUP_BYTES = 16 << 20  # of a checkpoint that may lie in memory beside what was packed from it

@@ -29,16 +29,16 @@ class Ahead:
     def __init__(self, limits: Limits, roster: Roster, pacer: Pacer, speculation: Speculation) -> None:
         self._limits, self._roster, self._pacer, self._speculation = limits, roster, pacer, speculation
 
-    def plan(self, before: Plan) -> Plan | None:
-        """The step after `before`, the only one in flight; None if that has to be collected first."""
+    def plan(self, before: Plan, flights: int) -> Plan | None:
+        """The step after `before`, the last one of so many in flight; None if one has to be collected first."""
         roster = self._roster
         if before.drafts or before.guided or before.embeds or before.scored or roster.held or roster.preempted:
             return None
-        if len(roster.waiting) or not self._pacer.brief(len(before.sampled)):
+        if len(roster.waiting) or not self._pacer.brief(len(before.sampled), flights):
             return None
         rows = {sequence: row for row, sequence in enumerate(before.sampled)}
         running = roster.running
-        if not all(sequence in rows and not sequence.left for sequence in running):
+        if not all(sequence in rows and sequence.awaits == flights for sequence in running):
             return None
         sequences = [sequence for sequence in running if self._goes_on(sequence)]
         grown = [sequence for sequence in sequences if sequence.submitted == sequence.room]
@@ -66,5 +66,8 @@ class Ahead:
         return worth or self._speculation.guesses(sequences)
 
     def _goes_on(self, sequence: Sequence) -> bool:
-        """Whether it has not ended with the token that it awaits, whatever that is."""
-        return sequence.generated + 1 < sequence.max_tokens and len(sequence.tokens) + 1 < self._limits.context
+        """Whether it has not ended with the tokens that it awaits, whatever those are."""
+        awaits = sequence.awaits
+        return (
+            sequence.generated + awaits < sequence.max_tokens and len(sequence.tokens) + awaits < self._limits.context
+        )

@@ -33,16 +33,17 @@ _ROW_WORDS, _ROW_NUMBERS = ROW.size // _WORD, ROW.size // _NUMBER
 _COUNTER = OFFSETS["counter"] // _WORD
 
 
-def slot_state(request: Request, vocab: int) -> SlotState:
+def slot_state(request: Request, vocab: int, *, chained: bool = False) -> SlotState:
     """What a backend with `vocab` logits must know of a request for as long as it holds a slot.
 
-    A tokenizer may name end tokens that the model has no logit for; those need no ban.
+    A tokenizer may name end tokens that the model has no logit for; those need no ban. chained: a step may follow on
+    tokens that nobody has seen yet, so that the backend has to know an end when it draws one.
     """
     sampling = request.sampling
     return SlotState(
         prompt=request.prompt if sampling.repetition_penalty != 1.0 else (),
         bias=sampling.logit_bias,
-        eos=tuple(sorted(t for t in request.stops if 0 <= t < vocab)) if sampling.min_tokens > 0 else (),
+        eos=tuple(sorted(t for t in request.stops if 0 <= t < vocab)) if chained or sampling.min_tokens > 0 else (),
         allowed=tuple(sorted(set(sampling.allowed))),
     )
 
@@ -126,15 +127,15 @@ class Frame:
         """The next token of the sequence that is alone, or the row that draws it; and what is guessed to follow."""
         sequence = self.alone
         assert sequence is not None
-        rows, ahead = 1 + len(draft), bool(follows)
+        rows = 1 + len(draft)
         step = self._steps_alone.get(rows)
         if step is None:
             step = self._steps_alone[rows] = self.views(rows, 1, rows)
         self.step, step.masks = step, None
         tokens, positions, counters = self._tokens, self._positions, self._counters
         self._starts[1] = rows
-        tokens[0] = -1 - follows[0] if ahead else sequence.tokens[-1]
-        position, count, counter = sequence.submitted - 1, sequence.generated + ahead, _COUNTER
+        tokens[0] = -1 - follows[0] if follows else sequence.tokens[-1]
+        position, count, counter = sequence.submitted - 1, sequence.generated + sequence.awaits - 1, _COUNTER
         for row in range(rows):
             if row:
                 tokens[row] = draft[row - 1]
@@ -162,11 +163,10 @@ class Frame:
         """The next token of every decoding sequence, or the row of the step before that draws it."""
         tokens, positions, counters = self._tokens, self._positions, self._counters
         counter = _COUNTER
-        ahead = bool(follows)
         for row, sequence in enumerate(self.decoding):
-            tokens[row] = -1 - follows[row] if ahead else sequence.tokens[-1]
+            tokens[row] = -1 - follows[row] if follows else sequence.tokens[-1]
             positions[row] = sequence.submitted - 1
-            counters[counter] = sequence.generated + ahead
+            counters[counter] = sequence.generated + sequence.submitted - len(sequence.tokens)
             counter += _ROW_WORDS
 
 
@@ -275,8 +275,9 @@ class StepBuffer:
         tokens = [-1 - row for row in plan.follows]
         positions = [sequence.submitted - 1 for sequence in sequences]
         self._lay(plan, frame, tokens, positions, [*rows, len(rows)], rows)
-        masks = [sequence.generated + 1 < sequence.min_tokens for sequence in sequences]
-        self._rows(frame, sequences, [sequence.generated + 1 for sequence in sequences], masks)
+        before = [sequence.generated + sequence.awaits - 1 for sequence in sequences]
+        masks = [count < sequence.min_tokens for count, sequence in zip(before, sequences, strict=True)]
+        self._rows(frame, sequences, before, masks)
         frame.decoding = [] if any(masks) else sequences.copy()
 
     def _lay(

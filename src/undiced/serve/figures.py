@@ -55,10 +55,10 @@ class Figures:
         self.joules += joules
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += sampled
-        elapsed = max(now - self._updated_s, seconds, 1e-9)
+        elapsed = max(now - self._updated_s, seconds, 1e-9)  # several are collected at once
         self._busy_s += elapsed
         self.rate += (sampled / elapsed - self.rate) * min(elapsed / min(self._busy_s, _RATE_WINDOW_S), 1.0)
-        self._updated_s = now
+        self._updated_s += elapsed
 
     def end(self, generated: int, ran: bool) -> None:
         """A sequence has ended; one that `ran` leaves its place to another."""

@@ -164,7 +164,8 @@ class EngineLoop:
                     self._virtual.advance(drafted_s)
             batch = self._buffer.fill(plan)
             for sequence in plan.opened:
-                self.backend.open_slot(sequence.slot, slot_state(sequence.request, self.limits.vocab))
+                state = slot_state(sequence.request, self.limits.vocab, chained=self.limits.chained)
+                self.backend.open_slot(sequence.slot, state)
             for slot, given in plan.given:
                 self.backend.count_tokens(slot, given)
             self._flights.append((plan, self.backend.submit(batch)))

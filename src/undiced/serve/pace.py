@@ -52,9 +52,12 @@ class Pacer:
         """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""
         return self._within(budget, self._policy.turn_s, self._policy.min_turn)
 
-    def brief(self, decodes: int) -> bool:
-        """Whether a step that decodes so many is short enough to be planned ahead."""
-        return 0 < self._strides.roughly(decodes, 0) <= self._policy.ahead_s
+    def brief(self, decodes: int, flights: int) -> bool:
+        """Whether a step that decodes so many is short enough to be planned ahead, behind so many in flight."""
+        step_s = self._strides.roughly(decodes, 0)
+        if flights > 1:  # more than two: only where steps of late were as short
+            step_s = (flights + 1) * max(step_s, self._decode_s) if self._decode_s else math.inf
+        return 0 < step_s <= self._policy.ahead_s
 
     def mask_share(self, running: Iterable[Sequence]) -> float:
         """Seconds that a step leaves the mask of each sequence that is held to a form, while others wait for their next

@@ -18,7 +18,7 @@ class Policy:
         masks_share: how much of a step's time the masks of dear forms may add to it while others decode; in seconds it
             is never less than least_masks_s.
         ahead_s: a step is planned while the one before it is computed where it takes no longer than that: who comes
-            meanwhile waits for both.
+            meanwhile waits for both. More than two are in flight where all of them take no longer.
         speculate: whether tokens are drafted. That changes when tokens come, never which.
     """
 

@@ -168,7 +168,7 @@ class Scheduler:
         Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
         """
         chained = self.limits.chained and self._planned
-        plan = self._ahead.plan(self._planned[-1]) if chained else self._planner.plan(now)
+        plan = self._ahead.plan(self._planned[-1], len(self._planned)) if chained else self._planner.plan(now)
         if plan is not None:
             self._planned.append(plan)
         return plan
@@ -204,14 +204,15 @@ class Scheduler:
         self._settle(plan, joules / plan.tokens)
         deltas = self._tell(plan, scores, now) if plan.prompt_tokens else []
         self._draw(plan, tokens, details, now, deltas)
-        if not plan.prompt_tokens:
+        computed = not (tokens and tokens[0] == _NOT_REACHED)  # else it was left out, behind the ends of all
+        if computed and not plan.prompt_tokens:
             self._speculation.observe(len(plan.sampled), seconds)
         if guessing is not None:
             self._speculation.learn(guessing, plan.decodes, self._figures.modeled_accepted - accepted)
             self._figures.draft_s += guessing.seconds
             seconds += guessing.seconds
         self._speculation.earn(seconds)
-        if not plan.drafts:
+        if computed and not plan.drafts:
             self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
         self._figures.step(plan.prompt_tokens, sum(len(delta.tokens) for delta in deltas), now, seconds, joules)
         return deltas

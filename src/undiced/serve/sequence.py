@@ -158,8 +158,13 @@ class Sequence:
 
     @property
     def left(self) -> int:
-        """Tokens that still have to be submitted before the next one can be sampled; 0 while that one is awaited."""
+        """Tokens that still have to be submitted before the next one can be sampled; at most 0 while one is awaited."""
         return len(self.tokens) - self.submitted
+
+    @property
+    def awaits(self) -> int:
+        """Tokens that steps in flight draw for it, if all its tokens are submitted."""
+        return self.submitted - len(self.tokens) + 1
 
     @property
     def reads(self) -> bool:

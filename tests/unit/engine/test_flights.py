@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from native_rig import NO_INTS, Out, Rig, Seq, sampling
+from native_rig import NO_INTS, Out, Rig, Seq, open_slot, sampling
 from numpy.testing import assert_array_equal
 from test_native_engine import TABLE, small
 
@@ -81,6 +81,31 @@ def test_a_row_without_a_token_is_followed_for_nobody() -> None:
     assert out.tokens[0] < 0 <= after.tokens[0]
 
 
+def test_what_follows_an_end_is_not_computed() -> None:
+    """A step of ends alone is left out, and so is what follows on it; a row beside others is computed for nobody."""
+    rig = small()
+    ends = int(TABLE[3].argmax())
+    open_slot(rig, 0, eos=[ends])
+    first, second, third = submit(rig, [3], 0), submit(rig, [-1], 1), submit(rig, [-1], 2)
+    seconds = [rig.engine.wait(ticket) for ticket, _, _ in (first, second, third)]
+    assert [int(out.tokens[0]) for _, out, _ in (first, second, third)] == [ends, -3, -3]
+    assert (seconds[0] > 0, seconds[1:], rig.engine.counters()["steps"]) == (True, [0, 0], 1)
+    both, after = submit(rig, [3, 5], 0), submit(rig, [-1, -2], 1)
+    last = submit(rig, [-1], 2)  # on the end's row, which drew something for nobody meanwhile
+    for ticket, _, _ in (both, after, last):
+        rig.engine.wait(ticket)
+    assert (after[1].tokens[1], last[1].tokens[0]) == (TABLE[both[1].tokens[1]].argmax(), -3)
+
+
+def test_who_sleeps_is_woken_when_two_steps_are_left() -> None:
+    rig = small()
+    flying = [submit(rig, [3], 0)[0]] + [submit(rig, [-1], position)[0] for position in range(1, 7)]
+    rig.engine.wait(flying[0])
+    assert rig.engine.counters()["steps"] >= 5
+    for ticket in flying[1:]:
+        rig.engine.wait(ticket)
+
+
 def test_a_failure_is_told_to_who_waits_and_what_follows_fails_too() -> None:
     rig = small()
     bad, _, kept = submit(rig, [99], 0)
@@ -107,7 +132,7 @@ def test_tickets_are_waited_for_in_order_and_the_last_one_as_often_as_one_likes(
 
 def test_there_is_an_end_to_steps_in_flight() -> None:
     rig = small()
-    kept = [submit(rig, [3], 0) for _ in range(3)]
+    kept = [submit(rig, [3], 0) for _ in range(7)]
     with pytest.raises(RuntimeError, match="too many steps"):
         submit(rig, [3], 0)
     assert kept

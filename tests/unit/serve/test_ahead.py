@@ -11,6 +11,7 @@ from undiced.core.errors import EngineError
 from undiced.engine.backend import Limits
 from undiced.serve import GREEDY, Policy, Request, Sampling, Scheduler
 from undiced.serve.clock import VirtualClock
+from undiced.serve.figures import Figures
 from undiced.serve.loop import EngineLoop
 
 LIMITS = replace(FAKE_LIMITS, in_flight=2, chained=True, draft=0)
@@ -53,11 +54,32 @@ MIXED = [
 ]
 
 
-def test_answers_are_those_of_one_step_at_a_time() -> None:
+@pytest.mark.parametrize("in_flight", [2, 3, 6])
+def test_answers_are_those_of_one_step_at_a_time(in_flight: int) -> None:
     plain, none = run(make(replace(LIMITS, in_flight=1, chained=False)), MIXED)
-    found, ahead = run(make(), MIXED)
+    found, ahead = run(make(replace(LIMITS, in_flight=in_flight), ahead_s=1.0), MIXED)
     assert found == plain
-    assert (none, ahead > 20) == (0, True)
+    assert (none, ahead > 10 * in_flight) == (0, True)
+
+
+@pytest.mark.parametrize(("ahead_s", "most"), [(STEP_S, 2), (3.5 * STEP_S, 3), (1.0, 6)])
+def test_more_than_two_are_in_flight_as_long_as_all_of_them_are_short(ahead_s: float, most: int) -> None:
+    loop = make(replace(LIMITS, in_flight=6), ahead_s=ahead_s)
+    loop.add(ask("a", wanted=40))
+    flights = []
+    while not loop.idle:
+        loop.step()
+        flights.append(len(loop._flights))
+    assert max(flights) + 1 == most
+    assert (loop.stats().completion_tokens, loop.stats().steps) == (40, 40), "no step was for nobody"
+
+
+def test_speed_is_that_of_the_steps_where_several_are_collected_at_once() -> None:
+    figures = Figures()
+    figures.begin(0.0)
+    for step in range(400):
+        figures.step(0, 1, (step // 4 + 1) * 0.01, 0.0025, 0.0)
+    assert figures.rate == pytest.approx(400, rel=0.03)
 
 
 @pytest.mark.parametrize("stop", [0, 5, 18])
