@@ -223,6 +223,39 @@ void run_not_finite(const Kernels& kernels, Random& random) {
         }
 }
 
+// A token's products have the same bits alone and in any company.
+template <class Code>
+void run_company(const Kernels& kernels, Random& random) {
+    const std::int64_t rows = 48, cols = 1280, blocks = blocks_of(cols), most = 67;
+    for (const Format& format : formats()) {
+        if (!format.integer()) continue;
+        const OwnedMatrix matrix = pack_whole(format, random_tensor(random, format, rows, cols), rows, cols);
+        const std::vector<float> x = random_floats(random, static_cast<std::size_t>(cols * most), 1.0f);
+        std::vector<Block<Code>> codes(static_cast<std::size_t>(most * blocks));
+        quantize(kernels, x.data(), cols * most, codes.data());
+        const auto multiply = [&](std::int64_t first, std::int64_t tokens) {
+            std::vector<float> out(static_cast<std::size_t>(rows * tokens));
+            MatmulArgs args{.w = &matrix.view,
+                            .tile_begin = 0,
+                            .tile_end = rows / kTileRows,
+                            .tokens = tokens,
+                            .out = out.data(),
+                            .ldo = rows};
+            give(args, codes.data() + first * blocks);
+            kernels.matmul(args);
+            return out;
+        };
+        for (const std::int64_t tokens : {std::int64_t{2}, std::int64_t{3}, std::int64_t{5}, std::int64_t{47}, most}) {
+            const std::vector<float> together = multiply(0, tokens);
+            for (std::int64_t token = 0; token < tokens; ++token) {
+                const std::vector<float> alone = multiply(token, 1);
+                check(std::equal(alone.begin(), alone.end(), together.begin() + token * rows),
+                      std::string(kernels.name) + " bits in company of " + format.name);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 void test_matmul(const Kernels& kernels) {
@@ -233,6 +266,8 @@ void test_matmul(const Kernels& kernels) {
     run_not_finite<std::int16_t>(kernels, random);
     run_extremes<std::int8_t>(kernels, random);
     run_extremes<std::int16_t>(kernels, random);
+    run_company<std::int8_t>(kernels, random);
+    run_company<std::int16_t>(kernels, random);
     for (const Format& format : formats()) {
         const std::int64_t cols = format.block == 256 ? 512 : format.block == 128 ? 640 : 576;
         for (const std::int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31, 70})

@@ -7,6 +7,7 @@
 #include "attend_words.h"
 #include "dense.h"
 #include "quant_avx2.h"
+#include "quantize_avx2.h"
 // clang-format on
 
 namespace undiced {

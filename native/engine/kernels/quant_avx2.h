@@ -8,22 +8,18 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
+#include "codes_avx2.h"
 #include "levels.h"
-#include "quant_matmul.h"
 
-#define UNDICED_INLINE inline __attribute__((always_inline))
+#define UNDICED_ALONE __attribute__((noinline))
 
 namespace undiced {
 namespace {
-
-UNDICED_INLINE __m256i load_codes(const std::uint8_t* at) {
-    return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
-}
 
 UNDICED_INLINE __m256i broadcast_codes(const QuantBlock& x, int quad) {
     std::int32_t four;
@@ -38,45 +34,9 @@ UNDICED_INLINE __m256i broadcast_codes(const WideBlock& x, int quad, int odd) {
     return _mm256_set1_epi32(two);
 }
 
-UNDICED_INLINE __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
-UNDICED_INLINE __m256i high_nibbles(__m256i bytes) { return low_nibbles(_mm256_srli_epi16(bytes, 4)); }
-
 // 16-bit pairs times `weight`, added in 32 bits: lane r belongs to row r of the half tile.
 UNDICED_INLINE __m256i widen(__m256i pairs, int weight = 1) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(static_cast<short>(weight)));
-}
-
-// Sources yield the 32 codes of (quad, half tile): from nibbles, from bytes, or one nibble plane of bytes.
-struct Bytes {
-    const std::uint8_t* at;
-    UNDICED_INLINE __m256i operator()(int quad, int half) const { return load_codes(at + quad * 64 + half * 32); }
-};
-struct Nibbles {
-    const std::uint8_t* at;
-    UNDICED_INLINE __m256i operator()(int quad, int half) const {
-        const __m256i bytes = load_codes(at + quad % 4 * 64 + half * 32);
-        return quad < 4 ? low_nibbles(bytes) : high_nibbles(bytes);
-    }
-};
-template <bool High>
-struct Plane {
-    const std::uint8_t* at;
-    UNDICED_INLINE __m256i operator()(int quad, int half) const {
-        const __m256i bytes = load_codes(at + quad * 64 + half * 32);
-        return High ? high_nibbles(bytes) : low_nibbles(bytes);
-    }
-};
-
-// The codes, or a plane of 4 bits of them, that nibbles are places of.
-struct Seen {
-    Nibbles places;
-    __m256i codes;
-    UNDICED_INLINE __m256i operator()(int quad, int half) const {
-        return _mm256_shuffle_epi8(codes, places(quad, half));
-    }
-};
-UNDICED_INLINE __m256i load_lookup(const std::uint8_t* codes) {
-    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(codes)));
 }
 
 // Holds a sum in its register at this point of the program: left alone, the compiler moves the additions of a block to
@@ -118,15 +78,13 @@ UNDICED_INLINE void multiply_wide(const Source& codes, const QuantBlock* x, std:
         }
 }
 
-// sums = products of quads [Begin, End) with 16-bit activations in 32 bits.
+// sums = products of quads [Begin, End) with 16-bit activations in 32 bits; `codes` yields words.
 template <int NT, int Begin, int End, class Source>
 UNDICED_INLINE void multiply_words(const Source& codes, const WideBlock* x, std::int64_t stride, Sums<NT>& sums) {
-    const __m256i low = _mm256_set1_epi16(255);
 #pragma GCC unroll 8
     for (int quad = Begin; quad < End; ++quad) {
-        const __m256i w0 = codes(quad, 0), w1 = codes(quad, 1);
-        const __m256i even0 = _mm256_and_si256(w0, low), even1 = _mm256_and_si256(w1, low);
-        const __m256i odd0 = _mm256_srli_epi16(w0, 8), odd1 = _mm256_srli_epi16(w1, 8);
+        const __m256i even0 = codes(quad, 0, false), even1 = codes(quad, 1, false);
+        const __m256i odd0 = codes(quad, 0, true), odd1 = codes(quad, 1, true);
 #pragma GCC unroll 8
         for (int t = 0; t < NT; ++t) {
             const __m256i a = broadcast_codes(x[t * stride], quad, 0), b = broadcast_codes(x[t * stride], quad, 1);
@@ -143,26 +101,6 @@ UNDICED_INLINE void multiply_words(const Source& codes, const WideBlock* x, std:
     }
 }
 
-// Scales and biases of one half tile; bias is what multiplies the sum of the activations: minimum - zero * scale.
-struct Factors {
-    __m256 scale, bias;
-};
-
-template <bool Wide>
-UNDICED_INLINE __m256 load_scales(const std::uint8_t* scales, int index, int half) {
-    if constexpr (Wide) return _mm256_load_ps(reinterpret_cast<const float*>(scales + 64 * index + 32 * half));
-    return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales + 32 * index + 16 * half)));
-}
-
-template <Codes C, bool Wide, bool Min>
-UNDICED_INLINE Factors load_factors(const std::uint8_t* scales, int group, int half, __m256 minus_zero) {
-    const __m256 scale = load_scales<Wide>(scales, group, half);
-    if constexpr (Min) return {scale, load_scales<Wide>(scales, kGroups<C> + group, half)};
-    if constexpr (kHasZero<C>)
-        return {scale, _mm256_mul_ps(scale, load_scales<Wide>(scales, kGroups<C> + group, half))};
-    return {scale, _mm256_mul_ps(scale, minus_zero)};
-}
-
 // total += scale * x.scale * sums + bias * (sum of the activations)
 UNDICED_INLINE __m256 apply(__m256 total, __m256i sums, const Factors& factors, float x_scale, float x_sum) {
     const __m256 scale = _mm256_mul_ps(factors.scale, _mm256_set1_ps(x_scale));
@@ -170,61 +108,51 @@ UNDICED_INLINE __m256 apply(__m256 total, __m256i sums, const Factors& factors, 
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), scale, total);
 }
 
+// Quads whose products may be added in 16 bits.
+template <Codes C>
+inline constexpr int kRun = C == Codes::kSix                             ? 2
+                            : C == Codes::kFive || C == Codes::kSeenFive ? 4
+                                                                         : 8;
+
 template <Codes C, bool Wide, bool Min>
 struct Avx2Policy {
     static constexpr int kGroup = 4;
+    static constexpr int kStreamTokens = 2;
     static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
     static constexpr std::int64_t kBlockBytes =
         kSpan<C> * kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min || kHasZero<C> ? 2 : 1);
+    using Packed = PackedBlock<C, Wide, Min>;
+    // Whether blocks are unpacked for many tokens: where there is something to unpack.
+    template <class X>
+    static constexpr bool kOpens = kInNibbles<C> || OpenBlock<C, X>::kWords;
 
     // sums = products of the codes of one group of columns.
-    template <int NT, int Group>
-    static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
+    template <int NT, int Group, class Source>
+    static UNDICED_INLINE void multiply_group(const Source& block, const QuantBlock* x, std::int64_t stride,
                                               Sums<NT>& sums) {
-        if constexpr (kFourBits<C>) {
-            multiply_wide<NT, 0, 8, false>(Nibbles{block}, x, stride, sums);
-        } else if constexpr (C == Codes::kTwoFours) {
-            multiply_wide<NT, 4 * Group, 4 * Group + 4, false>(Nibbles{block}, x, stride, sums);
-        } else if constexpr (C == Codes::kSeenFive) {
-            const Seen codes{{block}, load_lookup(kLookup<C>)};
-            multiply_wide<NT, 0, 4, false>(codes, x, stride, sums);
-            multiply_wide<NT, 4, 8, true>(codes, x, stride, sums);
-        } else if constexpr (C == Codes::kSeenEight) {
-            const __m256i codes = load_lookup(kLookup<C>);
-            multiply_wide<NT, 0, 8, false>(Seen{{block}, low_nibbles(codes)}, x, stride, sums);
-            multiply_wide<NT, 0, 8, true>(Seen{{block}, high_nibbles(codes)}, x, stride, sums, 16);
-        } else if constexpr (C == Codes::kFive) {
-            multiply_wide<NT, 0, 4, false>(Bytes{block}, x, stride, sums);
-            multiply_wide<NT, 4, 8, true>(Bytes{block}, x, stride, sums);
-        } else if constexpr (C == Codes::kSix) {
-            multiply_wide<NT, 4 * Group, 4 * Group + 2, false>(Bytes{block}, x, stride, sums);
-            multiply_wide<NT, 4 * Group + 2, 4 * Group + 4, true>(Bytes{block}, x, stride, sums);
-        } else {
-            multiply_wide<NT, 0, 8, false>(Plane<false>{block}, x, stride, sums);
-            multiply_wide<NT, 0, 8, true>(Plane<true>{block}, x, stride, sums, 16);
-        }
+        constexpr int kQuads = 8 / kGroups<C>, kBegin = kQuads * Group, kEnd = kBegin + kQuads;
+        constexpr int kMiddle = std::min(kBegin + kRun<C>, kEnd);
+        multiply_wide<NT, kBegin, kMiddle, false>(block.template plane<0>(), x, stride, sums);
+        if constexpr (kMiddle < kEnd)
+            multiply_wide<NT, kMiddle, kEnd, true>(block.template plane<0>(), x, stride, sums);
+        if constexpr (kInPlanes<C>)
+            multiply_wide<NT, kBegin, kEnd, true>(block.template plane<1>(), x, stride, sums, 16);
     }
 
-    template <int NT, int Group>
-    static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const WideBlock* x, std::int64_t stride,
+    template <int NT, int Group, class Source>
+    static UNDICED_INLINE void multiply_group(const Source& block, const WideBlock* x, std::int64_t stride,
                                               Sums<NT>& sums) {
         constexpr int kQuads = 8 / kGroups<C>, kBegin = kQuads * Group;
-        if constexpr (kSeen<C>)
-            multiply_words<NT, kBegin, kBegin + kQuads>(Seen{{block}, load_lookup(kLookup<C>)}, x, stride, sums);
-        else if constexpr (kInNibbles<C>)
-            multiply_words<NT, kBegin, kBegin + kQuads>(Nibbles{block}, x, stride, sums);
-        else
-            multiply_words<NT, kBegin, kBegin + kQuads>(Bytes{block}, x, stride, sums);
+        multiply_words<NT, kBegin, kBegin + kQuads>(block.words(), x, stride, sums);
     }
 
-    template <int NT, int Group, class X>
-    static UNDICED_INLINE void add_group(const std::uint8_t* block, const std::uint8_t* scales, const X* x,
-                                         std::int64_t stride, __m256 minus_zero, __m256 (&total)[NT][2]) {
+    template <int NT, int Group, class Source, class X>
+    static UNDICED_INLINE void add_group(const Source& block, const X* x, std::int64_t stride, __m256 (&total)[NT][2]) {
         Sums<NT> sums;
         multiply_group<NT, Group>(block, x, stride, sums);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
-            const Factors factors = load_factors<C, Wide, Min>(scales, Group, half, minus_zero);
+            const Factors factors = block.template factors<Group>(half);
 #pragma GCC unroll 8
             for (int t = 0; t < NT; ++t) {
                 const X& a = x[t * stride];
@@ -234,117 +162,162 @@ struct Avx2Policy {
         }
     }
 
+    template <int NT, class Source, class X>
+    static UNDICED_INLINE void add_block(const Source& block, const X* x, std::int64_t stride, __m256 (&total)[NT][2]) {
+        add_group<NT, 0>(block, x, stride, total);
+        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, x, stride, total);
+    }
+
+    // The same for all blocks that share their factors.
     template <int NT, class X>
-    static UNDICED_INLINE void add_block(const std::uint8_t* block, const X* x, std::int64_t stride, __m256 minus_zero,
-                                         __m256 (&total)[NT][2]) {
-        const std::uint8_t* scales = block + kSpan<C> * kCodeBytes;
-        add_group<NT, 0>(block, scales, x, stride, minus_zero, total);
-        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, scales, x, stride, minus_zero, total);
-        if constexpr (kSpan<C> > 1)
-            for (int part = 1; part < kSpan<C>; ++part)
-                add_group<NT, 0>(block + part * kCodeBytes, scales, x + part, stride, minus_zero, total);
+    static UNDICED_INLINE void add_packed(const std::uint8_t* block, const X* x, std::int64_t stride, __m256 minus_zero,
+                                          __m256 (&total)[NT][2]) {
+        for (int part = 0; part < kSpan<C>; ++part)
+            add_block(packed_block(block, part, minus_zero), x + part, stride, total);
+    }
+    static UNDICED_INLINE Packed packed_block(const std::uint8_t* block, int part, __m256 minus_zero) {
+        return {block + part * kCodeBytes, block + kSpan<C> * kCodeBytes, minus_zero};
+    }
+    static UNDICED_INLINE __m256 minus_zero_of(const PackedMatrix& w) {
+        return _mm256_set1_ps(static_cast<float>(-w.format->zero));
+    }
+
+    // Not by an initializer, which GCC makes `rep stos` of: that takes longer than a block.
+    template <int NT>
+    static UNDICED_INLINE void clear(__m256 (&total)[NT][2]) {
+#pragma GCC unroll 8
+        for (int t = 0; t < NT; ++t) total[t][0] = total[t][1] = _mm256_setzero_ps();
+    }
+    template <int NT>
+    static UNDICED_INLINE void store(const __m256 (&total)[NT][2], float* out) {
+        for (int t = 0; t < NT; ++t)
+            for (int half = 0; half < 2; ++half) _mm256_store_ps(out + t * kTileRows + half * 8, total[t][half]);
     }
 
     // out (NT x 16) = products of a tile of `blocks` blocks; `stream` is prefetched if it is given.
     template <int NT, class X>
-    static void multiply(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const X* x,
-                         const Stream* stream, float* out) {
-        __m256 total[NT][2] = {};
-        const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
+    static UNDICED_INLINE void multiply_here(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks,
+                                             const X* x, const Stream* stream, float* out) {
+        __m256 total[NT][2];
+        clear(total);
+        const __m256 minus_zero = minus_zero_of(w);
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>, tile += kBlockBytes) {
             if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
-            add_block(tile, x + b, blocks, minus_zero, total);
+            add_packed(tile, x + b, blocks, minus_zero, total);
         }
-        for (int t = 0; t < NT; ++t)
-            for (int half = 0; half < 2; ++half) _mm256_store_ps(out + t * 16 + half * 8, total[t][half]);
+        store(total, out);
+    }
+    template <int NT, class X>
+    static UNDICED_ALONE void multiply_apart(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks,
+                                             const X* x, const Stream* stream, float* out) {
+        multiply_here<NT>(w, tile, blocks, x, stream, out);
+    }
+    // 6-bit codes in a function of their own: inlined, GCC keeps their sums in memory (a quarter slower).
+    template <int NT, class X>
+    static UNDICED_INLINE void multiply(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks,
+                                        const X* x, const Stream* stream, float* out) {
+        if constexpr (C == Codes::kSix)
+            multiply_apart<NT>(w, tile, blocks, x, stream, out);
+        else
+            multiply_here<NT>(w, tile, blocks, x, stream, out);
     }
 
-    // The same for one token and the tiles `at` of several streams side by side.
-    template <int N, class X>
+    // The same for the tiles `at` of several streams side by side.
+    template <int N, std::size_t Floats, class X>
     static void multiply_streams(const PackedMatrix& w, const std::uint8_t* (&at)[N], const X* x, const Stream* streams,
-                                 float (&out)[N][kTileRows]) {
-        __m256 total[N][1][2] = {};
-        const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
+                                 float (&out)[N][Floats]) {
+        __m256 total[N][Floats / kTileRows][2];
+        for (auto& each : total) clear(each);
+        const __m256 minus_zero = minus_zero_of(w);
         const std::int64_t blocks = blocks_of(w.cols);
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>) {
 #pragma GCC unroll 4
             for (int s = 0; s < N; ++s) {
                 streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);
-                add_block(at[s], x + b, blocks, minus_zero, total[s]);
+                add_packed(at[s], x + b, blocks, minus_zero, total[s]);
                 at[s] += kBlockBytes;
             }
         }
-        for (int s = 0; s < N; ++s)
-            for (int half = 0; half < 2; ++half) _mm256_store_ps(out[s] + half * 8, total[s][0][half]);
+        for (int s = 0; s < N; ++s) store(total[s], out[s]);
+    }
+
+    template <int NT>
+    static UNDICED_INLINE void load(const float* sums, __m256 (&total)[NT][2]) {
+        for (int t = 0; t < NT; ++t)
+            for (int half = 0; half < 2; ++half) total[t][half] = _mm256_load_ps(sums + t * kTileRows + half * 8);
+    }
+
+    // Unpacks a block: as bytes or as words, with all factors in f32.
+    template <class X>
+    static UNDICED_INLINE void open(const Packed& block, std::uint8_t* out) {
+        using Open = OpenBlock<C, X>;
+        const auto put = [out](std::int64_t place, __m256i codes) {
+            _mm256_store_si256(reinterpret_cast<__m256i*>(out + place), codes);
+        };
+#pragma GCC unroll 8
+        for (int quad = 0; quad < 8; ++quad)
+#pragma GCC unroll 2
+            for (int half = 0; half < 2; ++half) {
+                if constexpr (Open::kWords) {
+                    put(Words::place(quad, half, false), block.words()(quad, half, false));
+                    put(Words::place(quad, half, true), block.words()(quad, half, true));
+                } else {
+                    put(Bytes::place(quad, half), block.template plane<0>()(quad, half));
+                    if constexpr (kInPlanes<C>)
+                        put(512 + Bytes::place(quad, half), block.template plane<1>()(quad, half));
+                }
+            }
+        const auto put_factors = [&]<int Group>() {
+            for (int half = 0; half < 2; ++half) {
+                const Factors factors = block.template factors<Group>(half);
+                float* to = reinterpret_cast<float*>(out + Open::kCodeBytes + 128 * Group + 32 * half);
+                _mm256_store_ps(to, factors.scale);
+                _mm256_store_ps(to + 16, factors.bias);
+            }
+        };
+        put_factors.template operator()<0>();
+        if constexpr (kGroups<C> == 2) put_factors.template operator()<1>();
+    }
+
+    // sums (NT x 16) += products of `count` open blocks, for `groups` groups of NT tokens one after the other.
+    template <int NT, class X>
+    static UNDICED_ALONE void multiply_open(const std::uint8_t* room, std::int64_t count, const X* x,
+                                            std::int64_t stride, std::int64_t groups, float* sums) {
+        for (std::int64_t g = 0; g < groups; ++g, x += NT * stride, sums += NT * kTileRows) {
+            __m256 total[NT][2];
+            load(sums, total);
+            const std::uint8_t* block = room;
+            for (std::int64_t b = 0; b < count; ++b, block += OpenBlock<C, X>::kBytes)
+                add_block(OpenBlock<C, X>{block}, x + b, stride, total);
+            store(total, sums);
+        }
+    }
+
+    // sums (tokens x 16) = products of a tile with many tokens: blocks are unpacked a few at a time, and all tokens
+    // meet them in the first-level cache.
+    template <class X>
+    static UNDICED_INLINE void multiply_many(const PackedMatrix& w, const std::uint8_t* tile, const X* x,
+                                             std::int64_t tokens, const Stream& stream, float* sums) {
+        using Open = OpenBlock<C, X>;
+        static_assert(kOpenBlocks % kSpan<C> == 0);
+        alignas(64) std::uint8_t room[kOpenBlocks * Open::kBytes];
+        const std::int64_t blocks = blocks_of(w.cols);
+        const __m256 minus_zero = minus_zero_of(w);
+        std::fill_n(sums, tokens * kTileRows, 0.0f);
+        for (std::int64_t first = 0; first < blocks; first += kOpenBlocks) {
+            const std::int64_t count = std::min(kOpenBlocks, blocks - first);
+            for (std::int64_t b = 0; b < count; b += kSpan<C>, tile += kBlockBytes) {
+                stream.prefetch<kAheadBytes>(tile, kBlockBytes);
+                for (int part = 0; part < kSpan<C>; ++part)
+                    open<X>(packed_block(tile, part, minus_zero), room + (b + part) * Open::kBytes);
+            }
+            const std::int64_t groups = tokens / kGroup;
+            multiply_open<kGroup>(room, count, x + first, blocks, groups, sums);
+            for (std::int64_t token = groups * kGroup; token < tokens; ++token)
+                multiply_open<1>(room, count, x + token * blocks + first, blocks, 1, sums + token * kTileRows);
+        }
     }
 };
-
-// The scale of a block of codes and the sums of their halves, in every lane, times that, as they lie behind each other.
-template <class Code>
-inline void store_sums(__m128i first, __m128i second, float scale, Block<Code>& out) {
-    static_assert(offsetof(Block<Code>, sum) == offsetof(Block<Code>, scale) + 4);
-    static_assert(offsetof(Block<Code>, half_sum) == offsetof(Block<Code>, scale) + 8);
-    const __m128i all = _mm_blend_epi32(_mm_unpacklo_epi32(first, second), _mm_add_epi32(first, second), 2);
-    const __m128 factor = _mm_set1_ps(scale);
-    _mm_storeu_ps(&out.scale, _mm_blend_ps(_mm_mul_ps(_mm_cvtepi32_ps(all), factor), factor, 1));
-}
-
-// The sums of both halves of a register, each in every lane of its half.
-inline __m256i sum_halves(__m256i sums) {
-    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
-    return _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
-}
-
-// Columns 8 a + 0..3 of four vectors, then 8 a + 4..7.
-inline void store_codes(const __m256i (&code)[4], float scale, QuantBlock& out) {
-    const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
-    const __m256i bytes =
-        _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.code), bytes);
-    const __m256i sums = sum_halves(widen(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes)));
-    store_sums(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1), scale, out);
-}
-
-inline void store_codes(const __m256i (&code)[4], float scale, WideBlock& out) {
-    __m128i sums[2];
-    for (int half = 0; half < 2; ++half) {
-        const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(code[2 * half], code[2 * half + 1]), 0xd8);
-        const __m256i placed = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xd8), 0xd8);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.code + 16 * half), placed);
-        const __m256i both = sum_halves(widen(words));
-        sums[half] = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-    }
-    store_sums(sums[0], sums[1], scale, out);
-}
-
-template <class Code>
-inline void quantize(const float* x, std::int64_t cols, Block<Code>* out) {
-    constexpr float kMost = std::numeric_limits<Code>::max();
-    alignas(32) float tail[kBlockCols];
-    for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
-        const float* from = x + begin;
-        if (cols - begin < kBlockCols) {
-            std::memset(tail, 0, sizeof tail);
-            std::memcpy(tail, from, static_cast<std::size_t>(cols - begin) * sizeof(float));
-            from = tail;
-        }
-        __m256 v[4], size[4];
-        for (int i = 0; i < 4; ++i) {
-            v[i] = _mm256_loadu_ps(from + 8 * i);
-            size[i] = simd::abs(v[i]);
-        }
-        const float largest = simd::largest_unsigned(
-            simd::larger_unsigned(simd::larger_unsigned(size[0], size[1]), simd::larger_unsigned(size[2], size[3])));
-        const float inverse = largest <= kSmallestActivation ? 0.0f : kMost / largest;
-        const float scale = largest <= kSmallestActivation ? 0.0f : largest / kMost;
-        __m256i code[4];
-        for (int i = 0; i < 4; ++i) {  // what is finite rounds to kMost at most, either way; NaN becomes kMost
-            const __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
-            code[i] = _mm256_cvtps_epi32(_mm256_min_ps(scaled, _mm256_set1_ps(kMost)));
-        }
-        store_codes(code, scale, *out);
-    }
-}
 
 }  // namespace
 }  // namespace undiced

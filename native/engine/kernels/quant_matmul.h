@@ -1,7 +1,6 @@
 // The loops around products, shared by all vector levels: which tokens meet which tile, and when. A level gives a
-// Policy whose multiply<NT>() multiplies one packed tile with NT tokens. Codes are unpacked again for every group of
-// tokens: with four tokens a group that costs as much as unpacking once into a buffer and reading it back (measured,
-// both 53 % of peak).
+// Policy whose multiply<NT>() multiplies one packed tile with NT tokens and unpacks its codes each time; it may have a
+// multiply_many() that unpacks them once. How many tokens come together does not show in their bits.
 #pragma once
 
 #include <algorithm>
@@ -61,6 +60,8 @@ inline constexpr const std::uint8_t* kLookup = C == Codes::kSeenFive    ? kE2m1C
 inline constexpr std::int64_t kAheadBytes = 4096;   // software prefetch distance of a single weight stream
 inline constexpr std::int64_t kStreamAhead = 1024;  // the same of each of several
 inline constexpr std::int64_t kTokenBlock = 64;     // tokens whose activations stay in the second-level cache
+inline constexpr std::int64_t kOpenBlocks = 24;  // blocks that are unpacked together: they stay in the first-level one
+inline constexpr std::int64_t kOpenTokens = 48;  // tokens from which on that pays, whatever the format
 
 // A weight stream and what the thread reads after it.
 struct Stream {
@@ -116,8 +117,8 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
                                        [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
 }
 
-// One token: memory is what counts.
-template <class Policy, class X>
+// Few tokens: memory is what counts.
+template <class Policy, int Tokens, class X>
 void matmul_streams(const MatmulArgs& args, const X* x) {
     const PackedMatrix& w = *args.w;
     const std::int64_t tiles = args.tile_end - args.tile_begin, rounds = tiles / kWeightStreams;
@@ -127,11 +128,11 @@ void matmul_streams(const MatmulArgs& args, const X* x) {
     for (int s = 0; s < kWeightStreams; ++s) streams[s] = {w.tile(first[s + 1]), args.next[s]};
     // The tiles number `round` of N streams from stream `from` on.
     const auto multiply = [&]<int N>(int from, std::int64_t round) {
-        alignas(64) float sums[N][kTileRows];
+        alignas(64) float sums[N][Tokens * kTileRows];
         const std::uint8_t* at[N];
         for (int s = 0; s < N; ++s) at[s] = w.tile(first[from + s] + round);
         Policy::template multiply_streams<N>(w, at, x, streams + from, sums);
-        for (int s = 0; s < N; ++s) write_tile(args, first[from + s] + round, 0, 1, sums[s]);
+        for (int s = 0; s < N; ++s) write_tile(args, first[from + s] + round, 0, Tokens, sums[s]);
     };
     for (std::int64_t round = 0; round < rounds; ++round) multiply.template operator()<kWeightStreams>(0, round);
     const int rest = static_cast<int>(tiles % kWeightStreams);  // the first streams have a tile more
@@ -139,15 +140,31 @@ void matmul_streams(const MatmulArgs& args, const X* x) {
     if (rest % 2 == 1) multiply.template operator()<1>(rest - 1, rounds);
 }
 
+// A tile with many tokens, for a level that unpacks it for all of them.
+template <class Policy, class X>
+[[gnu::noinline]] void multiply_many(const MatmulArgs& args, std::int64_t tile, std::int64_t token, std::int64_t count,
+                                     const X* x, const Stream& stream) {
+    alignas(64) float sums[kTokenBlock * kTileRows];
+    Policy::multiply_many(*args.w, args.w->tile(tile), x, count, stream, sums);
+    write_tile(args, tile, token, count, sums);
+}
+
 template <class Policy, class X>
 void matmul_quantized(const MatmulArgs& args, const X* x) {
     const PackedMatrix& w = *args.w;
     const std::int64_t blocks = blocks_of(w.cols);
-    if (args.tokens == 1) return matmul_streams<Policy>(args, x);
+    if (args.tokens <= Policy::kStreamTokens)
+        return for_token_groups<Policy::kStreamTokens>(
+            args.tokens, [&]<int N>(std::int64_t) { matmul_streams<Policy, N>(args, x); });
     const Stream stream{w.tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kTokenBlock) {
         const std::int64_t count = std::min(kTokenBlock, args.tokens - first);
         for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
+            if constexpr (requires { requires Policy::template kOpens<X>; })
+                if (count >= kOpenTokens) {
+                    multiply_many<Policy>(args, tile, first, count, x + first * blocks, stream);
+                    continue;
+                }
             for_token_groups<Policy::kGroup>(count, [&]<int N>(std::int64_t token) {
                 alignas(64) float sums[N * kTileRows];
                 Policy::template multiply<N>(w, w.tile(tile), blocks, x + (first + token) * blocks,
