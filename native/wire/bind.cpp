@@ -2,6 +2,8 @@
 // takes the interpreter's lock.
 #include "bind.h"
 
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -13,6 +15,8 @@ using namespace nb::literals;
 
 namespace undiced::wire {
 namespace {
+
+using Count = nb::ndarray<std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 std::string_view view(const nb::bytes& data) { return {data.c_str(), data.size()}; }
 std::string copy(const nb::bytes& data) { return std::string(view(data)); }
@@ -30,6 +34,7 @@ std::shared_ptr<Texts> make_texts(nb::callable spell) {
 struct Held {
     std::shared_ptr<Relay> relay;
     std::shared_ptr<Lane> lane;
+    std::optional<Count> slot;  // of its meter, held while it may be open
 };
 
 void bind_lane(nb::module_& m) {
@@ -37,13 +42,18 @@ void bind_lane(nb::module_& m) {
     nb::class_<Held>(m, "Lane")
         .def(
             "open",
-            [](Held& held, int socket, const nb::bytes& before, const nb::bytes& after, const nb::bytes& text) {
-                return held.relay->open(*held.lane, socket, copy(before), copy(after), view(text));
+            [](Held& held, int socket, const nb::bytes& before, const nb::bytes& after, const nb::bytes& text,
+               std::optional<Count> slot, std::uint64_t tokens, std::uint64_t most) {
+                const Meter meter{slot && slot->size() > 0 ? slot->data() : nullptr, tokens, most};
+                const bool opened = held.relay->open(*held.lane, socket, copy(before), copy(after), view(text), meter);
+                if (opened) held.slot = std::move(slot);
+                return opened;
             },
-            "socket"_a, "before"_a, "after"_a, "text"_a)
+            "socket"_a, "before"_a, "after"_a, "text"_a, "slot"_a = nb::none(), "tokens"_a = 0, "most"_a = 0)
         .def("close",
              [](Held& held) {
                  const auto [count, rest] = held.relay->close(*held.lane);
+                 held.slot.reset();
                  return nb::make_tuple(count, bytes(rest));
              })
         .def_prop_ro("said_s", [](const Held& held) { return held.relay->said_s(*held.lane); });
@@ -58,7 +68,7 @@ void bind(nb::module_& m) {
         .def(
             "lane",
             [](std::shared_ptr<Relay> relay, std::string_view name, std::shared_ptr<Texts> texts) {
-                return Held{relay, relay->lane(name, std::move(texts))};
+                return Held{relay, relay->lane(name, std::move(texts)), std::nullopt};
             },
             "request_id"_a, "texts"_a)
         .def("forget", &Relay::forget, "request_id"_a)

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -19,16 +20,32 @@ void append_hex(std::size_t value, std::string& to) {
 
 }  // namespace
 
-void Lane::open(int socket, std::string before, std::string after) {
+void Lane::open(int socket, std::string before, std::string after, std::string_view text, Meter meter) {
     socket_ = socket;
     before_ = std::move(before);
     after_ = std::move(after);
+    meter_ = meter;
     open_ = true;
+    write(text);
 }
 
-void Lane::say(std::uint32_t tokens, std::string_view text) {
+bool Lane::say(std::uint32_t tokens, std::string_view text) {
+    if (meter_.slot != nullptr && meter_.tokens + tokens > meter_.most) {
+        close();
+        return false;
+    }
     count_ += tokens;
-    if (text.empty()) return;
+    meter_.tokens += tokens;
+    write(text);
+    return true;
+}
+
+void Lane::write(std::string_view text) {
+    if (!text.empty()) send(text);
+    if (meter_.slot != nullptr) std::atomic_ref(*meter_.slot).store(meter_.tokens, std::memory_order_relaxed);
+}
+
+void Lane::send(std::string_view text) {
     chunk_.clear();
     append_hex(before_.size() + text.size() + after_.size(), chunk_);
     for (const std::string_view part : {kLineEnd, std::string_view(before_), text, std::string_view(after_), kLineEnd})

@@ -40,11 +40,10 @@ void Relay::forget(std::string_view request_id) {
     lanes_.erase(found);
 }
 
-bool Relay::open(Lane& lane, int socket, std::string before, std::string after, std::string_view text) {
+bool Relay::open(Lane& lane, int socket, std::string before, std::string after, std::string_view text, Meter meter) {
     const std::lock_guard lock(mutex_);
     if (!left_.empty()) return false;
-    lane.open(socket, std::move(before), std::move(after));
-    lane.say(0, text);
+    lane.open(socket, std::move(before), std::move(after), text, meter);
     return true;
 }
 
@@ -116,11 +115,9 @@ bool Relay::carry_one(std::string_view delta) {
     text_.clear();
     bool said = plain;
     for (std::uint32_t i = 0; said && i < news.count; ++i) said = lane.texts().append(*news.tokens.number(), text_);
-    if (said)
-        lane.say(news.count, text_);
-    else
-        lane.close();
-    return said;
+    if (said) return lane.say(news.count, text_);
+    lane.close();
+    return false;
 }
 
 std::string Relay::take() {

@@ -26,9 +26,9 @@ class Relay {
     // A lane for a sequence, closed at first; the same one until it is forgotten.
     std::shared_ptr<Lane> lane(std::string_view request_id, std::shared_ptr<Texts> texts);
     void forget(std::string_view request_id);
-    // Opens a lane as `Lane::open` does and lets it say a text that counts for no token. False, and nothing said, while
-    // anything is left: news of its sequence may be there, and must come before those that follow.
-    bool open(Lane& lane, int socket, std::string before, std::string after, std::string_view text);
+    // Opens a lane as `Lane::open` does. False, and nothing written, while anything is left: news of its sequence may
+    // be there, and must come before those that follow.
+    bool open(Lane& lane, int socket, std::string before, std::string after, std::string_view text, Meter meter);
     // Closes it; returns the tokens that it said since the last time, and what of them was not written.
     std::pair<std::uint64_t, std::string> close(Lane& lane);
     double said_s(const Lane& lane);

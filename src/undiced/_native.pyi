@@ -191,10 +191,20 @@ class Texts:
 class Lane:
     """The short way of a sequence's plain tokens to its client's socket."""
 
-    def open(self, socket: int, before: bytes, after: bytes, text: bytes) -> bool:
+    def open(
+        self,
+        socket: int,
+        before: bytes,
+        after: bytes,
+        text: bytes,
+        slot: memoryview | None = None,
+        tokens: int = 0,
+        most: int = 0,
+    ) -> bool:
         """Write a chunk of `before`, `text` and `after` to the socket with this number, then one for what each step
         makes of the sequence, while that is tokens with texts of their own. What the socket does not take closes it.
-        False, and nothing written, while the relay has something left.
+        The tokens that were handed over are stored in `slot` (uint64), `tokens` with `text`, and `most` at most: what
+        would be more closes it. False, and nothing written, while the relay has something left.
         """
 
     def close(self) -> tuple[int, bytes]:

@@ -63,6 +63,10 @@ class Progress:
         """So many tokens of the answer in a slot were handed over."""
         self._counts[slot] = tokens
 
+    def cell(self, slot: int) -> memoryview:
+        """A slot's own memory, for who stores there himself. Has to be let go before `close`."""
+        return self._counts[slot : slot + 1]
+
     def give(self, slot: int) -> None:
         """The slot's answer is settled, and the database knows; another one may have it."""
         self._counts[slot] = 0

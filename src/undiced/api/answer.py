@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from undiced.api.organization_metrics import OwnMetrics
     from undiced.api.ports import Running
     from undiced.api.service import Service
+    from undiced.remote.way import Meter
     from undiced.serve import Delta, UsageEvent
     from undiced.text import Piece
 
@@ -115,7 +116,13 @@ class Answer:
             self._running[choice.index].end_thought()
         return len(thinking)
 
-    def express(self, text: bytes, around: tuple[bytes, bytes], outlet: Outlet) -> bool:
+    def express(
+        self,
+        text: bytes,
+        around: tuple[bytes, bytes],
+        outlet: Outlet,
+        meter: Meter | None,
+    ) -> bool:
         """Write a text in JSON that the only choice has just said, and let what it says next go to the client's socket
         as long as it is plain; `around` as of `Writer`. False if the text has to be written otherwise.
         """
@@ -126,7 +133,7 @@ class Answer:
         socket, spill = found
         before, after = around
         way = Way(self.deployment.texts, socket, before + b'"', b'"' + after, choice.fold.passed, spill)
-        return sequence.express(way, text[1:-1])
+        return sequence.express(way, text[1:-1], meter)
 
     def settle(self) -> None:
         """Count what was said past this."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from undiced.account.money import ServiceClass
     from undiced.account.progress import Progress
     from undiced.account.recovery import Watch
+    from undiced.remote.way import Meter as Place
 
 Admit = Callable[..., Awaitable["Bill"]]
 _PATIENCE_S = 0.5  # for lengths of earlier answers
@@ -92,6 +93,13 @@ class Bill:
             more = max(_TOP_UP_TOKENS, tokens - self._covered)
             self._covered += more
             self._clerk.hand_in(TopUp(self._ticket, more))
+
+    def meter(self, tokens: int) -> Place | None:
+        """Where others may store how many tokens were handed over, `tokens` at first, and how many they may become
+        without a word to the ledger. None if the next one needs a word.
+        """
+        known = self.handed and tokens <= self._covered
+        return (self._progress.cell(self._slot), tokens, self._covered) if known else None
 
     def settle(self, counts: Counts, reason: str) -> None:
         """The answer has ended, with this account. Only the first word about its end counts."""

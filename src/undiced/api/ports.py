@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from undiced.remote.client import Health
     from undiced.remote.stream import Take
-    from undiced.remote.way import Way
+    from undiced.remote.way import Meter, Way
     from undiced.serve import EngineStats, FinishReason, Request
     from undiced.text import PromptOptions
 
@@ -25,7 +25,7 @@ class Running(Protocol):
     def said_s(self) -> float:
         """When a token has last taken a short way, on `time.monotonic`; 0 if none did."""
 
-    def express(self, way: Way, text: bytes) -> bool:
+    def express(self, way: Way, text: bytes, meter: Meter | None = None) -> bool:
         """Write `text`, which was handed out just now, and let the tokens that follow take this way while they are
         plain, instead of being handed out. False, and nothing written, if there is no such way now.
         """

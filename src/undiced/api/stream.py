@@ -170,14 +170,17 @@ class AnswerResponse(Response):
 
     @property
     def _expresses(self) -> bool:
-        """Whether tokens may go past this: of one choice, and where nobody counts each of them."""
-        return self._bill is None and len(self.answer.choices) == 1
+        """Whether tokens may go past this."""
+        return len(self.answer.choices) == 1
 
     def _express(self, outlet: Outlet, piece: Piece) -> bool:
         """Write a piece so that the tokens that follow go past this while they are plain. False if it can't be so."""
         if piece.finish is not None or not piece.text or (around := self.writer.around(piece)) is None:
             return False
-        return self.answer.express(encode(piece.text), around, outlet)
+        meter = None if self._bill is None else self._bill.meter(self.answer.tokens)
+        if self._bill is not None and meter is None:
+            return False
+        return self.answer.express(encode(piece.text), around, outlet, meter)
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]

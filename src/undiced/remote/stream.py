@@ -31,7 +31,7 @@ from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:
     from undiced._native import Lane, Relay
-    from undiced.remote.way import Way
+    from undiced.remote.way import Meter, Way
     from undiced.serve.request import Request
 
 Take = Callable[[Delta | UndicedError], None]  # hears what becomes of a sequence
@@ -104,7 +104,7 @@ class Stream:
 
     # for the reader
 
-    def express(self, way: Way, text: bytes) -> bool:
+    def express(self, way: Way, text: bytes, meter: Meter | None = None) -> bool:
         """Write `text`, which was taken just now, and let the tokens that follow take this way while they are plain.
         False, and nothing written, if there is no such way now.
         """
@@ -113,7 +113,7 @@ class Stream:
         if self._lane is None:
             self._lane = self._relay.lane(self.request.id, way.texts)
         self._way = way
-        return self._lane.open(way.socket, way.before, way.after, text)
+        return self._lane.open(way.socket, way.before, way.after, text, *(meter or ()))
 
     def settle(self) -> None:
         """Close the short way, and count what took it."""

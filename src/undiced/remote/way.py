@@ -13,7 +13,11 @@ from undiced._native import Texts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Texts", "Way"]
+__all__ = ["Meter", "Texts", "Way"]
+
+# Where the tokens of an answer are stored that were handed over (a uint64), how many these are, the one that is written
+# first included, and how many they may become.
+Meter = tuple[memoryview, int, int]
 
 
 @dataclass(frozen=True, slots=True)

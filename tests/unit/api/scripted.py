@@ -17,7 +17,7 @@ from undiced.api.settings import Settings
 from undiced.core.errors import EngineError, UndicedError
 from undiced.remote.client import Health
 from undiced.remote.stream import Take
-from undiced.remote.way import Way
+from undiced.remote.way import Meter, Way
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
 from undiced.text.formats import Dialect
 
@@ -180,7 +180,7 @@ class ScriptedSequence:
 
     said_s = 0.0
 
-    def express(self, way: Way, text: bytes) -> bool:
+    def express(self, way: Way, text: bytes, meter: Meter | None = None) -> bool:
         return False
 
     def settle(self) -> None:

@@ -6,17 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 
 import pytest
 from eager import EagerEngine
 from scripted import SCRIPT, build_caller
+from support.databases import pepper, sqlite_template  # noqa: F401
+from support.ledgers import Books
+from test_meter import Door, books  # noqa: F401
 from test_server import served
 from test_slow_readers import TOKENS, narrow, opened
 
 from undiced._native import Relay
+from undiced.api.address import bind
 from undiced.api.app import build_app
 from undiced.api.deployment import Deployment
+from undiced.api.meter import open_meter
+from undiced.api.server import serve
 from undiced.api.service import Service
 from undiced.api.settings import Settings
 
@@ -172,3 +180,31 @@ async def test_a_stream_that_speaks_needs_no_comments(relayed: bool):
     fields = {"prompt": "x", "max_tokens": 20}
     data = await told(speaks, "/v1/completions", fields, Settings(keepalive_s=0.15))
     assert b": ping\n\n" not in data and bool(speaks.short) == relayed
+
+
+async def test_a_ledger_counts_what_takes_the_short_way(books: Books):  # noqa: F811
+    with_it = EagerEngine(text=TEXT, every_s=0.0005, relay=Relay())
+    caller = around(with_it)()
+    meter = await asyncio.to_thread(open_meter, books.accounts, books.accounts.instances.start().id)
+    caller.service.meter = meter
+    sock, ready = bind("127.0.0.1", 0), asyncio.Event()
+    serving = serve(caller.service, sock, on_ready=ready.set, on_drain=lambda _: None, guard=Door(books))
+    server = asyncio.create_task(serving)
+    await asyncio.wait_for(ready.wait(), 5)
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    body = json.dumps({"model": "m", "stream": True, "prompt": "x", "max_tokens": 900}).encode()
+    head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    writer.write(head + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    for short in (100, 300):
+        while with_it.short < short:
+            await asyncio.sleep(0)
+        (answer,) = caller.service.answers.values()
+        answer.settle()
+        assert meter._progress._counts[0] == answer.tokens == sum(with_it.made.values())
+    assert b"[DONE]" in await reader.read(-1)
+    writer.close()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(server, 10)
+    await asyncio.to_thread(meter.close)
+    (row,) = books.rows().values()
+    assert (row["state"], row["completion_tokens"], with_it.short > 500) == ("settled", 900, True)

@@ -188,6 +188,25 @@ def test_what_the_client_does_not_take_is_handed_back_and_closes_the_lane() -> N
     pair.close()
 
 
+def test_a_meter_follows_what_is_said_and_ends_it() -> None:
+    relay, data = Relay(), bytearray(24)
+    cells = memoryview(data).cast("Q")
+    pair = Pair(relay, "a", texts())
+    cells[0] = cells[2] = 99
+    pair.lane.open(pair.mine.fileno(), b"{", b"}", b"x", cells[1:2], 5, 9)
+    frame = encode(Step([Delta("a", [1, 12])], None))
+    assert list(cells) == [99, 5, 99]
+    assert [len(fed(relay, frame)) for _ in range(3)] == [0, 0, len(frame)]
+    assert list(cells) == [99, 9, 99]
+    assert pair.written() == chunk(b"x") + chunk(b"<1>") * 2
+    cells.release()
+    with pytest.raises(BufferError):
+        data.append(0)  # the lane holds its cell
+    assert pair.lane.close() == (4, b"")
+    data.append(0)
+    pair.close()
+
+
 def test_a_lane_does_not_open_while_news_are_left() -> None:
     relay = Relay()
     pair = Pair(relay, "a", texts())
