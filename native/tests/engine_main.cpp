@@ -1,4 +1,4 @@
-// Runs the groups of tests that need the team, the engine or the wafer executor's sums, without Python.
+// Runs the groups of tests that need the team, the engine, the relay or the wafer executor's sums, without Python.
 #include <cstdio>
 #include <exception>
 
@@ -12,7 +12,8 @@ int main() {
         void (*run)();
     };
     try {
-        for (const Group& group : {Group{"team", test_team}, {"engine", test_engine}, {"sums", test_sums}}) {
+        for (const Group& group :
+             {Group{"team", test_team}, {"relay", test_relay}, {"engine", test_engine}, {"sums", test_sums}}) {
             const long failed = counts.failed;
             group.run();
             std::printf("%-8s %s\n", group.name, counts.failed == failed ? "ok" : "FAILED");

@@ -1,8 +1,9 @@
-// The test groups of the engine.
+// The test groups of the engine, and of what goes with it.
 #pragma once
 
 namespace undiced::test {
 
+void test_relay();
 void test_team();
 void test_engine();
 void test_sums();
