@@ -22,6 +22,7 @@ constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages o
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 constexpr int kPage = static_cast<int>(kPageTokens);
+constexpr int kBlock = static_cast<int>(kBlockPages);
 constexpr int kWordsFrom = kChunkPages * kPage;  // rows before it have the bits of floats however they come
 
 // The chunk that a page belongs to. Chunks do not depend on how far a sequence has come, so that a query's sums have
@@ -38,10 +39,10 @@ int chunk_of(int page, int reach) {
     return chunk + (page - end) / (end / 2);
 }
 
-// Those of `tokens` queries, the first at `position`, that see all slots of a page and may see them as words.
-Share seeing_all(const Reach& reach, int position, int tokens, int page) {
-    const int begin = std::clamp(std::max(page * kPage + kPage - 1, kWordsFrom) - position, 0, tokens);
-    int end = tokens;
+// Those of some queries, number 0 at `position`, that see all slots of `pages` pages and may see them as words.
+Share seeing_all(const Reach& reach, int position, Share tokens, int page, int pages) {
+    const int begin = std::clamp(std::max((page + pages) * kPage - 1, kWordsFrom) - position, tokens.begin, tokens.end);
+    int end = tokens.end;
     while (end > begin && reach.first(position + end - 1) > page * kPage) --end;
     return {begin, end};
 }
@@ -90,14 +91,15 @@ Attention::Scratch Attention::make_scratch() const {
     s.begin.resize(rows);
     s.end.resize(rows);
     if (kernels_.words == nullptr) return s;
-    if (most_codes_ > 0) s.wide.resize(2 * dim * kPageTokens);
+    const auto pages = static_cast<std::size_t>(kBlockPages);
+    if (most_codes_ > 0) s.wide.resize(2 * dim * kPageTokens * pages);
     s.q_scale.resize(rows);
     s.q_words.resize(rows * dim / 32);  // 32 words a line; rows are a multiple of 8, columns too
-    s.page_lines.resize(2 * dim + 2 + (dim + 15) / 16);
+    s.page_lines.resize((2 * dim + 2) * pages + (dim + 15) / 16);
     s.page.k = reinterpret_cast<std::int16_t*>(&s.page_lines[0]);
-    s.page.v = reinterpret_cast<std::int16_t*>(&s.page_lines[dim]);
-    s.page.k_scale = reinterpret_cast<float*>(&s.page_lines[2 * dim]);
-    s.page.v_scale = reinterpret_cast<float*>(&s.page_lines[2 * dim + 2]);
+    s.page.v = reinterpret_cast<std::int16_t*>(&s.page_lines[dim * pages]);
+    s.page.k_scale = reinterpret_cast<float*>(&s.page_lines[2 * dim * pages]);
+    s.page.v_scale = reinterpret_cast<float*>(&s.page_lines[(2 * dim + 2) * pages]);
     return s;
 }
 
@@ -274,61 +276,98 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
     args.ldo = state.stride;
     const bool late = unit.position + unit.tokens > kWordsFrom;
     const WordKernels* words = unit.prompt && late && in_words(shape) ? kernels_.words : nullptr;
-    std::int16_t* q_words = words ? reinterpret_cast<std::int16_t*>(scratch.q_words.data()) : nullptr;
-    if (words) words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale, q_words, scratch.q_scale.data());
-    for (int page = unit.first_page; page < unit.end_page; ++page) {
-        const auto keys_of = [&](int at) { return kv_.keys(shape.layer, in.pages_of(unit.sequence)[at], kv_head); };
-        args.k = keys_of(page);
-        args.v = spec.latent ? nullptr : args.k + key_words(spec.type, shape.key_dim);
-        args.next = page + 1 < unit.end_page ? keys_of(page + 1) : nullptr;
-        const Share all{std::clamp(page * kPage - unit.position, 0, unit.tokens), unit.tokens};
-        const Share whole = words ? seeing_all(shape.reach, unit.position, unit.tokens, page) : Share{0, 0};
-        if (whole.begin < whole.end && page_words(args, scratch)) {
-            words->attend({.q = q_words,
-                           .q_scale = scratch.q_scale.data(),
-                           .first = whole.begin * heads,
-                           .end = whole.end * heads,
-                           .key_dim = shape.key_dim,
-                           .value_dim = shape.value_dim,
-                           .page = scratch.page,
-                           .softcap = call.softcap,
-                           .max = state.max,
-                           .sum = state.sum,
-                           .out = state.out,
-                           .ldo = state.stride});
-            attend_seen(shape.reach, unit, heads, page, {all.begin, whole.begin}, args, scratch);
-            attend_seen(shape.reach, unit, heads, page, {whole.end, all.end}, args, scratch);
-        } else {
-            attend_seen(shape.reach, unit, heads, page, all, args, scratch);
+    if (words)
+        words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale,
+                       reinterpret_cast<std::int16_t*>(scratch.q_words.data()), scratch.q_scale.data());
+    Walk walk{shape, unit, in.pages_of(unit.sequence), kv_head, words, args, scratch};
+    for (int page = unit.first_page; page < unit.end_page;) {
+        const bool block = words != nullptr && page % kBlock == 0 && page + kBlock <= unit.end_page;
+        const Share done = block ? attend_words(walk, page, kBlock, {0, unit.tokens}) : Share{0, 0};
+        const int end = page + (block ? kBlock : 1);
+        for (; page < end; ++page) {
+            attend_page(walk, page, {0, done.begin});
+            attend_page(walk, page, {done.end, unit.tokens});
         }
     }
 }
 
-// Turns a page into words; false if it holds what words don't.
-bool Attention::page_words(const AttendArgs& args, Scratch& scratch) const {
-    const std::uint16_t *k = args.k, *v = args.v;
-    if (args.qx != nullptr) {
-        std::uint16_t *wide_k = scratch.wide.data(), *wide_v = wide_k + key_words(KvType::kF16, args.key_dim);
-        kernels_.widen_int8(k, v, args.key_dim, args.value_dim, wide_k, wide_v);
-        k = wide_k, v = wide_v;
-    }
-    return kernels_.words->page(k, v, args.key_dim, args.value_dim, scratch.page);
+const std::uint16_t* Attention::keys(const Walk& walk, int page) const {
+    return kv_.keys(walk.shape.layer, walk.pages[page], walk.kv_head);
 }
 
-// The rows of some tokens against what they see of a page.
-void Attention::attend_seen(const Reach& reach, const Unit& unit, int heads, int page, Share tokens, AttendArgs args,
-                            Scratch& scratch) const {
+// Tokens of `from` that see `count` pages whole, as words; those that were done.
+Share Attention::attend_words(Walk& walk, int page, int count, Share from) const {
+    const AttentionShape& shape = walk.shape;
+    const Share whole = seeing_all(shape.reach, walk.unit.position, from, page, count);
+    if (whole.begin >= whole.end || !make_words(walk, page, count)) return {from.begin, from.begin};
+    Scratch& scratch = walk.scratch;
+    const std::uint16_t* next[kBlockPages];
+    const bool ahead = page + count + kBlock <= walk.unit.end_page && kv_.spec(shape.layer).type == KvType::kF16;
+    for (int i = 0; ahead && i < kBlock; ++i) next[i] = keys(walk, page + count + i);
+    const int heads = shape.group();
+    walk.words->attend({.q = reinterpret_cast<const std::int16_t*>(scratch.q_words.data()),
+                        .q_scale = scratch.q_scale.data(),
+                        .first = whole.begin * heads,
+                        .end = whole.end * heads,
+                        .key_dim = shape.key_dim,
+                        .value_dim = shape.value_dim,
+                        .page = scratch.page,
+                        .softcap = walk.args.softcap,
+                        .max = walk.args.max,
+                        .sum = walk.args.sum,
+                        .out = walk.args.out,
+                        .ldo = walk.args.ldo,
+                        .next = ahead ? next : nullptr});
+    return whole;
+}
+
+// Some tokens against a page, as words where they see all of it.
+void Attention::attend_page(Walk& walk, int page, Share tokens) const {
+    tokens.begin = std::max(tokens.begin, page * kPage - walk.unit.position);
     if (tokens.begin >= tokens.end) return;
-    const int begin = tokens.begin * heads, base = page * kPage;
+    walk.args.k = keys(walk, page);
+    walk.args.v = kv_.spec(walk.shape.layer).latent
+                      ? nullptr
+                      : walk.args.k + key_words(kv_.spec(walk.shape.layer).type, walk.shape.key_dim);
+    walk.args.next = page + 1 < walk.unit.end_page ? keys(walk, page + 1) : nullptr;
+    const Share done = walk.words ? attend_words(walk, page, 1, tokens) : Share{tokens.begin, tokens.begin};
+    attend_seen(walk, page, {tokens.begin, done.begin});
+    attend_seen(walk, page, {done.end, tokens.end});
+}
+
+// Turns pages into words; false if they hold what words don't.
+bool Attention::make_words(Walk& walk, int page, int count) const {
+    const KvType type = kv_.spec(walk.shape.layer).type;
+    const std::int64_t key_dim = walk.shape.key_dim, value_dim = walk.shape.value_dim;
+    const std::uint16_t *k[kBlockPages], *v[kBlockPages];
+    std::uint16_t* wide = walk.scratch.wide.data();
+    for (int i = 0; i < count; ++i) {
+        k[i] = keys(walk, page + i);
+        v[i] = k[i] + key_words(type, key_dim);
+        if (type == KvType::kF16) continue;
+        std::uint16_t* wide_v = wide + key_words(KvType::kF16, key_dim);
+        kernels_.widen_int8(k[i], v[i], key_dim, value_dim, wide, wide_v);
+        k[i] = wide, v[i] = wide_v;
+        wide = wide_v + value_words(KvType::kF16, value_dim);
+    }
+    walk.scratch.page.pages = count;
+    return walk.words->block(k, v, key_dim, value_dim, walk.scratch.page);
+}
+
+// The rows of some tokens against what they see of the page of walk.args.
+void Attention::attend_seen(const Walk& walk, int page, Share tokens) const {
+    if (tokens.begin >= tokens.end) return;
+    AttendArgs args = walk.args;
+    const int heads = walk.shape.group(), begin = tokens.begin * heads, base = page * kPage;
     for (int row = begin; row < tokens.end * heads; ++row) {
-        const int position = unit.position + row / heads, end = std::clamp(position + 1 - base, 0, kPage);
-        scratch.begin[static_cast<std::size_t>(row)] = std::clamp(reach.first(position) - base, 0, end);
-        scratch.end[static_cast<std::size_t>(row)] = end;
+        const int position = walk.unit.position + row / heads, end = std::clamp(position + 1 - base, 0, kPage);
+        walk.scratch.begin[static_cast<std::size_t>(row)] = std::clamp(walk.shape.reach.first(position) - base, 0, end);
+        walk.scratch.end[static_cast<std::size_t>(row)] = end;
     }
     args.rows = tokens.end * heads - begin;
     args.q += begin * args.ldq;
-    args.begin = scratch.begin.data() + begin;
-    args.end = scratch.end.data() + begin;
+    args.begin = walk.scratch.begin.data() + begin;
+    args.end = walk.scratch.end.data() + begin;
     args.max += begin;
     args.sum += begin;
     args.out += begin * args.ldo;

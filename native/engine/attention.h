@@ -102,7 +102,7 @@ class Attention {
         std::vector<std::int32_t> begin, end;
         std::vector<float> q_scale;
         std::vector<Line> q_words, page_lines;
-        std::vector<std::uint16_t> wide;  // an int8 page as an f16 page
+        std::vector<std::uint16_t> wide;  // int8 pages as f16 pages
         PageWords page;
     };
     // Running softmax of `rows` queries.
@@ -111,12 +111,22 @@ class Attention {
         std::ptrdiff_t stride;
     };
 
+    // A unit on its way over its pages.
+    struct Walk {
+        const AttentionShape& shape;
+        const Unit& unit;
+        const std::int32_t* pages;
+        int kv_head;
+        const WordKernels* words;  // nullptr: all is multiplied as floats
+        AttendArgs args;
+        Scratch& scratch;
+    };
+
     const Layer& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
     // Whether whole pages are turned into words for prompts.
     bool in_words(const AttentionShape& shape) const {
         return kernels_.words != nullptr && !kv_.spec(shape.layer).latent;
     }
-    bool page_words(const AttendArgs& args, Scratch& scratch) const;
     int block_tokens(const AttentionShape& shape) const;
     std::size_t plan_for(const AttentionShape& shape);
     Scratch make_scratch() const;
@@ -127,8 +137,11 @@ class Attention {
     void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,
                       Scratch& scratch) const;
-    void attend_seen(const Reach& reach, const Unit& unit, int heads, int page, Share tokens, AttendArgs args,
-                     Scratch& scratch) const;
+    const std::uint16_t* keys(const Walk& walk, int page) const;
+    Share attend_words(Walk& walk, int page, int count, Share from) const;
+    void attend_page(Walk& walk, int page, Share tokens) const;
+    bool make_words(Walk& walk, int page, int count) const;
+    void attend_seen(const Walk& walk, int page, Share tokens) const;
     void merge(const AttentionCall& call, const Unit& unit, int group);
     Partial partial(int merge, int group, int chunk) const;
 

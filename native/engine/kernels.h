@@ -114,21 +114,24 @@ struct AttendArgs {
 
 // Many rows over a page that all of them see whole, in 16-bit integers ("words"): value = scale * word. The words of a
 // query and of a key have a length (the root of the sum of their squares) of 32767, so that no sum of products exceeds
-// 2^30 (Cauchy and Schwarz); those of a column of a page's values have 16383. A weight's word is next to its row's
-// largest on that page, 23000: 32 of them have a length of 2^17 at most. That is about what f16 keeps.
+// 2^30 (Cauchy and Schwarz); those of a column of values, of one page or a block of pages, have 16383. A weight's word
+// is next to its row's largest there, 23000 for a page and 11500 for a block: 32 and 128 of them have a length of 2^17
+// at most. That is about what f16 keeps.
 inline constexpr float kWordLength = 32767.0f;
-inline constexpr std::int64_t kWordRows = 8;  // rows are padded to a multiple of it
+inline constexpr std::int64_t kWordRows = 8;    // rows are padded to a multiple of it
+inline constexpr std::int64_t kBlockPages = 4;  // neighboring pages that a row may see as one
 
-// One page of one head. Blocks are 64-byte aligned; how words lie in them is the level's affair.
+// One page of one head, or the pages of a block. Memory is 64-byte aligned; how words lie in it is the level's affair.
 struct PageWords {
-    std::int16_t* k = nullptr;  // key_dim * 32
-    std::int16_t* v = nullptr;  // 32 * value_dim
-    float* k_scale = nullptr;   // 32
+    std::int16_t* k = nullptr;  // pages * key_dim * 32
+    std::int16_t* v = nullptr;  // pages * 32 * value_dim
+    float* k_scale = nullptr;   // pages * 32
     float* v_scale = nullptr;   // value_dim
+    std::int64_t pages = 1;     // or kBlockPages
 };
 
-// Rows [first, end) see the page, with the state of AttendArgs; memory of q, q_scale and the state is there for whole
-// groups of kWordRows rows, and other rows keep their state. q and q_scale are what `queries` wrote.
+// Rows [first, end) see the page or block, with the state of AttendArgs; memory of q, q_scale and the state is there
+// for whole groups of kWordRows rows, and other rows keep their state. q and q_scale are what `queries` wrote.
 struct WordArgs {
     const std::int16_t* q = nullptr;
     const float* q_scale = nullptr;
@@ -142,12 +145,16 @@ struct WordArgs {
     float* sum = nullptr;
     float* out = nullptr;
     std::int64_t ldo = 0;
+    const std::uint16_t* const* next = nullptr;  // f16 keys, values behind them, of the block that follows
 };
 
 struct WordKernels {
     // The words of a page; returns whether all its numbers are finite. Of those that are not, words say nothing.
     bool (*page)(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
                  const PageWords& out);
+    // The same for the pages of a block: out.pages keys and values.
+    bool (*block)(const std::uint16_t* const* k, const std::uint16_t* const* v, std::int64_t key_dim,
+                  std::int64_t value_dim, const PageWords& out);
     // The words of `rows` dense rows, and their scales times `factor`.
     void (*queries)(const float* q, std::int64_t rows, std::int64_t key_dim, float factor, std::int16_t* out,
                     float* scales);

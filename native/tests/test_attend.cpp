@@ -207,39 +207,59 @@ class WordPages {
         kernels.f32_to_f16(kv.data(), f16.data(), static_cast<std::int64_t>(kv.size()));
         for (std::int64_t d = 0; d < dims; ++d) f16[static_cast<std::size_t>(d * 32 + 5)] = 0;  // a key of zeros
         q = random_floats(random, static_cast<std::size_t>(rows_ * dims), 2.0f);
-        lines_.resize(static_cast<std::size_t>(2 * dims + 2 + dims + rows_ * dims / 32));
+        lines_.resize(static_cast<std::size_t>(kBlockPages * (2 * dims + 2) + dims + rows_ * dims / 32));
     }
 
     const std::uint16_t* k(std::int64_t page) const { return f16.data() + page * 64 * dims_; }
     const std::uint16_t* v(std::int64_t page) const { return k(page) + 32 * dims_; }
     PageWords words() {
         const auto at = [&](std::int64_t line) { return lines_[static_cast<std::size_t>(line)].bytes; };
-        return {reinterpret_cast<std::int16_t*>(at(0)), reinterpret_cast<std::int16_t*>(at(dims_)),
-                reinterpret_cast<float*>(at(2 * dims_)), reinterpret_cast<float*>(at(2 * dims_ + 2))};
+        return {reinterpret_cast<std::int16_t*>(at(0)), reinterpret_cast<std::int16_t*>(at(kBlockPages * dims_)),
+                reinterpret_cast<float*>(at(2 * kBlockPages * dims_)),
+                reinterpret_cast<float*>(at(kBlockPages * (2 * dims_ + 2)))};
     }
 
-    WordState attend(std::int64_t first, std::int64_t end, float scale, float softcap) {
+    // Makes words of the block that begins at page `page`; whether it is finite.
+    bool make_block(std::int64_t page, PageWords& out) {
+        const std::uint16_t *keys[kBlockPages], *values[kBlockPages];
+        for (std::int64_t i = 0; i < kBlockPages; ++i) keys[i] = k(page + i), values[i] = v(page + i);
+        out = words();
+        out.pages = kBlockPages;
+        return kernels_.words->block(keys, values, dims_, dims_, out);
+    }
+
+    // Blocks: neighboring pages as one as far as there are enough, the rest one by one.
+    WordState attend(std::int64_t first, std::int64_t end, float scale, float softcap, bool blocks = false) {
         const auto count = static_cast<std::size_t>(rows_);
         WordState s{std::vector<float>(count * static_cast<std::size_t>(dims_), 0.0f),
                     std::vector<float>(count, -std::numeric_limits<float>::infinity()),
                     std::vector<float>(count, 0.0f)};
         std::vector<float> scales(count);
-        auto* words_of_q = reinterpret_cast<std::int16_t*>(lines_[static_cast<std::size_t>(3 * dims_ + 2)].bytes);
+        auto* words_of_q = reinterpret_cast<std::int16_t*>(
+            lines_[static_cast<std::size_t>(kBlockPages * (2 * dims_ + 2) + dims_)].bytes);
         kernels_.words->queries(q.data(), rows_, dims_, scale, words_of_q, scales.data());
-        for (std::int64_t page = 0; page < pages_; ++page) {
-            check(kernels_.words->page(k(page), v(page), dims_, dims_, words()), "a finite page says that it is");
+        for (std::int64_t page = 0, count = 1; page < pages_; page += count) {
+            count = blocks && page + kBlockPages <= pages_ ? kBlockPages : 1;
+            PageWords made = words();
+            const bool finite =
+                count == 1 ? kernels_.words->page(k(page), v(page), dims_, dims_, made) : make_block(page, made);
+            check(finite, "finite pages say that they are");
+            const std::uint16_t* next[kBlockPages];
+            const bool ahead = count > 1 && page + 2 * count <= pages_;
+            for (std::int64_t i = 0; ahead && i < count; ++i) next[i] = k(page + count + i);
             kernels_.words->attend({.q = words_of_q,
                                     .q_scale = scales.data(),
                                     .first = first,
                                     .end = end,
                                     .key_dim = dims_,
                                     .value_dim = dims_,
-                                    .page = words(),
+                                    .page = made,
                                     .softcap = softcap,
                                     .max = s.max.data(),
                                     .sum = s.sum.data(),
                                     .out = s.out.data(),
-                                    .ldo = dims_});
+                                    .ldo = dims_,
+                                    .next = ahead ? next : nullptr});
         }
         return s;
     }
@@ -277,18 +297,20 @@ class WordPages {
     std::vector<Line> lines_;
 };
 
-void run_words(const Kernels& kernels, Random& random, std::int64_t dims, float softcap) {
-    const std::string what = std::string(kernels.name) + " words dims=" + std::to_string(dims);
+void run_words(const Kernels& kernels, Random& random, std::int64_t dims, float softcap, std::int64_t count = 3) {
+    const bool blocks = count >= kBlockPages;
+    const std::string what =
+        std::string(kernels.name) + (blocks ? " blocks of" : "") + " words dims=" + std::to_string(dims);
     const float scale = 1.0f / std::sqrt(static_cast<float>(dims));
-    WordPages pages(kernels, random, 3, dims, 27);
-    const WordState all = pages.attend(0, 27, scale, softcap);
+    WordPages pages(kernels, random, count, dims, 27);
+    const WordState all = pages.attend(0, 27, scale, softcap, blocks);
     for (std::int64_t row = 0; row < 27; ++row) {
         const std::vector<double> want = pages.expected(row, scale, softcap);
         for (std::int64_t d = 0; d < dims; ++d)
             check_near(all.out[static_cast<std::size_t>(row * dims + d)] / all.sum[static_cast<std::size_t>(row)],
                        want[static_cast<std::size_t>(d)], 1e-3, what);
     }
-    const WordState some = pages.attend(5, 18, scale, softcap);
+    const WordState some = pages.attend(5, 18, scale, softcap, blocks);
     for (std::int64_t row = 0; row < 27; ++row) {
         const auto r = static_cast<std::size_t>(row);
         const bool counts = row >= 5 && row < 18;
@@ -302,11 +324,14 @@ void run_words(const Kernels& kernels, Random& random, std::int64_t dims, float 
     for (const std::size_t at : {std::size_t{7}, static_cast<std::size_t>(33 * dims)}) {  // of a key, of a value
         const std::uint16_t before = pages.f16[at];
         pages.f16[at] = 0x7e00;
-        check(!kernels.words->page(pages.k(0), pages.v(0), dims, dims, pages.words()), what + ": NaN is noticed");
+        PageWords made;
+        check(!(blocks ? pages.make_block(0, made)
+                       : kernels.words->page(pages.k(0), pages.v(0), dims, dims, pages.words())),
+              what + ": NaN is noticed");
         pages.f16[at] = before;
     }
     pages.q[2] = std::numeric_limits<float>::quiet_NaN();
-    const WordState bad = pages.attend(0, 27, scale, softcap);
+    const WordState bad = pages.attend(0, 27, scale, softcap, blocks);
     check(std::isnan(bad.out[0]) && std::isnan(bad.sum[0]), what + ": a query of NaN has no number as its result");
     check(bad.out[static_cast<std::size_t>(dims)] == all.out[static_cast<std::size_t>(dims)],
           what + ": its neighbor has its own");
@@ -314,16 +339,38 @@ void run_words(const Kernels& kernels, Random& random, std::int64_t dims, float 
 
 // Words at their bounds: numbers of one size and sign make the largest sums that there can be.
 void run_largest_words(const Kernels& kernels, Random& random) {
-    for (const std::int64_t dims : {8, 64, 256}) {
-        WordPages pages(kernels, random, 1, dims, 8);
+    const auto run = [&](std::int64_t dims, std::int64_t count) {
+        WordPages pages(kernels, random, count, dims, 8);
         std::fill(pages.f16.begin(), pages.f16.end(), 0x7bff);  // 65504
         std::fill(pages.q.begin(), pages.q.end(), -3.0f);
-        const WordState s = pages.attend(0, 8, 1e-6f, 0.0f);
+        const WordState s = pages.attend(0, 8, 1e-6f, 0.0f, count >= kBlockPages);
         for (std::size_t row = 0; row < 8; ++row) {
             check_near(s.max[row], -3e-6 * 65504.0 * static_cast<double>(dims), 1e-2, "the largest score");
             check_near(s.out[row * static_cast<std::size_t>(dims)] / s.sum[row], 65504.0, 8.0, "the largest value");
         }
-    }
+    };
+    for (const std::int64_t dims : {8, 64, 256})
+        for (const std::int64_t count : {std::int64_t{1}, kBlockPages}) run(dims, count);
+}
+
+// Scores far apart: a weight is nothing next to one that 32 bits of its distance would not hold.
+void run_distant_words(const Kernels& kernels, Random& random) {
+    for (const std::int64_t count : {std::int64_t{1}, kBlockPages})
+        for (const float scale : {1.0f, 1e3f, 1e6f, 1e9f, 1e12f, 1e30f}) {
+            WordPages pages(kernels, random, count, 16, 8);
+            std::fill(pages.q.begin(), pages.q.end(), 1.0f);
+            std::fill(pages.f16.begin(), pages.f16.end(), 0x3c00);  // ones
+            for (std::int64_t d = 0; d < 16; ++d) {
+                for (std::int64_t slot = 0; slot < 32; ++slot)
+                    if (slot != 9) pages.f16[static_cast<std::size_t>(d * 32 + slot)] = 0xbc00;  // minus one
+                pages.f16[static_cast<std::size_t>(32 * 16 + 9 * 16 + d)] = 0x4500;              // 5
+                for (std::int64_t page = 1; page < count; ++page)
+                    for (std::int64_t slot = 0; slot < 32; ++slot)
+                        pages.f16[static_cast<std::size_t>(page * 64 * 16 + d * 32 + slot)] = 0xbc00;
+            }
+            const WordState s = pages.attend(0, 8, scale, 0.0f, count >= kBlockPages);
+            check_near(s.out[3] / s.sum[0], 5.0, 2e-3, "the value of the only key that counts");
+        }
 }
 
 // A row whose range is empty on a page keeps its state; huge values saturate instead of becoming infinite.
@@ -378,7 +425,10 @@ void run_latents(const Kernels& kernels, Random& random) {
     if (kernels.words == nullptr) return;
     for (const std::int64_t dims : {8, 16, 40, 64, 80, 128, 256}) run_words(kernels, random, dims, 0.0f);
     run_words(kernels, random, 64, 5.0f);
+    for (const std::int64_t dims : {8, 16, 40, 64, 128}) run_words(kernels, random, dims, 0.0f, 9);
+    run_words(kernels, random, 64, 5.0f, 9);
     run_largest_words(kernels, random);
+    run_distant_words(kernels, random);
 }
 
 // One page of int8 keys and values, and rows that attend to it.
