@@ -117,7 +117,6 @@ inline constexpr int kRun = C == Codes::kSix                             ? 2
 template <Codes C, bool Wide, bool Min>
 struct Avx2Policy {
     static constexpr int kGroup = 4;
-    static constexpr int kStreamTokens = 2;
     static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
     static constexpr std::int64_t kBlockBytes =
         kSpan<C> * kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min || kHasZero<C> ? 2 : 1);
@@ -222,11 +221,11 @@ struct Avx2Policy {
             multiply_here<NT>(w, tile, blocks, x, stream, out);
     }
 
-    // The same for the tiles `at` of several streams side by side.
-    template <int N, std::size_t Floats, class X>
+    // The same for one token and the tiles `at` of several streams side by side.
+    template <int N, class X>
     static void multiply_streams(const PackedMatrix& w, const std::uint8_t* (&at)[N], const X* x, const Stream* streams,
-                                 float (&out)[N][Floats]) {
-        __m256 total[N][Floats / kTileRows][2];
+                                 float (&out)[N][kTileRows]) {
+        __m256 total[N][1][2];
         for (auto& each : total) clear(each);
         const __m256 minus_zero = minus_zero_of(w);
         const std::int64_t blocks = blocks_of(w.cols);

@@ -40,7 +40,6 @@ inline __m512 load_scales(const std::uint8_t* scales, int index) {
 template <Codes C, bool Wide, bool Min>
 struct Avx512Policy {
     static constexpr int kGroup = 8;
-    static constexpr int kStreamTokens = 1;
     static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
     static constexpr std::int64_t kBlockBytes =
         kSpan<C> * kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min || kHasZero<C> ? 2 : 1);

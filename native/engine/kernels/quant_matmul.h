@@ -117,8 +117,8 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
                                        [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
 }
 
-// Few tokens: memory is what counts.
-template <class Policy, int Tokens, class X>
+// One token: memory is what counts.
+template <class Policy, class X>
 void matmul_streams(const MatmulArgs& args, const X* x) {
     const PackedMatrix& w = *args.w;
     const std::int64_t tiles = args.tile_end - args.tile_begin, rounds = tiles / kWeightStreams;
@@ -128,11 +128,11 @@ void matmul_streams(const MatmulArgs& args, const X* x) {
     for (int s = 0; s < kWeightStreams; ++s) streams[s] = {w.tile(first[s + 1]), args.next[s]};
     // The tiles number `round` of N streams from stream `from` on.
     const auto multiply = [&]<int N>(int from, std::int64_t round) {
-        alignas(64) float sums[N][Tokens * kTileRows];
+        alignas(64) float sums[N][kTileRows];
         const std::uint8_t* at[N];
         for (int s = 0; s < N; ++s) at[s] = w.tile(first[from + s] + round);
         Policy::template multiply_streams<N>(w, at, x, streams + from, sums);
-        for (int s = 0; s < N; ++s) write_tile(args, first[from + s] + round, 0, Tokens, sums[s]);
+        for (int s = 0; s < N; ++s) write_tile(args, first[from + s] + round, 0, 1, sums[s]);
     };
     for (std::int64_t round = 0; round < rounds; ++round) multiply.template operator()<kWeightStreams>(0, round);
     const int rest = static_cast<int>(tiles % kWeightStreams);  // the first streams have a tile more
@@ -153,9 +153,7 @@ template <class Policy, class X>
 void matmul_quantized(const MatmulArgs& args, const X* x) {
     const PackedMatrix& w = *args.w;
     const std::int64_t blocks = blocks_of(w.cols);
-    if (args.tokens <= Policy::kStreamTokens)
-        return for_token_groups<Policy::kStreamTokens>(
-            args.tokens, [&]<int N>(std::int64_t) { matmul_streams<Policy, N>(args, x); });
+    if (args.tokens == 1) return matmul_streams<Policy>(args, x);
     const Stream stream{w.tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kTokenBlock) {
         const std::int64_t count = std::min(kTokenBlock, args.tokens - first);

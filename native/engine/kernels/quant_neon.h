@@ -73,7 +73,6 @@ UNDICED_INLINE float32x4_t load_scales(const std::uint8_t* scales, int index, in
 template <Codes C, bool Wide, bool Min>
 struct NeonPolicy {
     static constexpr int kGroup = 4;
-    static constexpr int kStreamTokens = 1;
     static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
     static constexpr std::int64_t kBlockBytes =
         kSpan<C> * kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min || kHasZero<C> ? 2 : 1);
