@@ -278,11 +278,14 @@ struct Avx2Policy {
         if constexpr (kGroups<C> == 2) put_factors.template operator()<1>();
     }
 
-    // sums (NT x 16) += products of `count` open blocks, for `groups` groups of NT tokens one after the other.
+    // sums (NT x 16) += products of `count` open blocks, for `groups` groups of NT tokens one after the other. `next`
+    // is what is unpacked after them: each group prefetches `share` bytes of it.
     template <int NT, class X>
     static UNDICED_ALONE void multiply_open(const std::uint8_t* room, std::int64_t count, const X* x,
-                                            std::int64_t stride, std::int64_t groups, float* sums) {
-        for (std::int64_t g = 0; g < groups; ++g, x += NT * stride, sums += NT * kTileRows) {
+                                            std::int64_t stride, std::int64_t groups, const Stream& stream,
+                                            const std::uint8_t* next, std::int64_t share, float* sums) {
+        for (std::int64_t g = 0; g < groups; ++g, x += NT * stride, sums += NT * kTileRows, next += share) {
+            stream.prefetch<0>(next, share);
             __m256 total[NT][2];
             load(sums, total);
             const std::uint8_t* block = room;
@@ -306,14 +309,15 @@ struct Avx2Policy {
         for (std::int64_t first = 0; first < blocks; first += kOpenBlocks) {
             const std::int64_t count = std::min(kOpenBlocks, blocks - first);
             for (std::int64_t b = 0; b < count; b += kSpan<C>, tile += kBlockBytes) {
-                stream.prefetch<kAheadBytes>(tile, kBlockBytes);
                 for (int part = 0; part < kSpan<C>; ++part)
                     open<X>(packed_block(tile, part, minus_zero), room + (b + part) * Open::kBytes);
             }
             const std::int64_t groups = tokens / kGroup;
-            multiply_open<kGroup>(room, count, x + first, blocks, groups, sums);
+            const std::int64_t share = count / kSpan<C> * kBlockBytes / groups;
+            multiply_open<kGroup>(room, count, x + first, blocks, groups, stream, tile, share, sums);
             for (std::int64_t token = groups * kGroup; token < tokens; ++token)
-                multiply_open<1>(room, count, x + token * blocks + first, blocks, 1, sums + token * kTileRows);
+                multiply_open<1>(room, count, x + token * blocks + first, blocks, 1, stream, tile, 0,
+                                 sums + token * kTileRows);
         }
     }
 };
