@@ -206,6 +206,8 @@ struct Kernels {
     void (*softcap)(float cap, float* x, std::int64_t n);
     // First index of the largest value (NaNs are never chosen unless all are; n > 0).
     std::int64_t (*argmax)(const float* x, std::int64_t n);
+    // out[b] = the largest of x[32 b .. 32 b + 32), NaNs apart, for n values; returns whether all of them are finite.
+    bool (*block_max)(const float* x, std::int64_t n, float* out);
     // out[i] = exp(x[i] - shift) (out may be x, or nullptr for the sum alone); returns the sum, added in double.
     double (*exp_sum)(const float* x, float shift, float* out, std::int64_t n);
 

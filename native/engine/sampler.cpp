@@ -2,24 +2,15 @@
 #include "sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 
 namespace undiced {
 namespace {
 
-static_assert(kLogitBlock == 32);  // a word of a mask is a block of logits
+static_assert(kLogitBlock == 32);  // a word of a mask is a block of logits, as kernels know it
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-constexpr std::uint32_t kExponentBits = 0x7f800000u;  // all set: infinity or NaN
-
-bool all_finite(const float* values, int count) {
-    std::uint32_t broken = 0;
-    for (int i = 0; i < count; ++i)
-        broken |= (std::bit_cast<std::uint32_t>(values[i]) & kExponentBits) == kExponentBits ? 1u : 0u;
-    return broken == 0;
-}
 
 bool allows(const std::int32_t* mask, std::int32_t id) {
     return (static_cast<std::uint32_t>(mask[id / kLogitBlock]) >> (id % kLogitBlock) & 1u) != 0;
@@ -50,10 +41,8 @@ void Sampler::scan(float* logits, std::ptrdiff_t stride, int rows, int begin, in
     const std::ptrdiff_t blocks = logit_blocks(vocab_);
     for (int r = 0; r < rows; ++r) {
         float* values = logits + r * stride;
-        const LogitRow row{values, block_max_.data() + r * blocks, vocab_};
-        if (!all_finite(values + begin, end - begin))
+        if (!kernels_.block_max(values + begin, end - begin, block_max_.data() + r * blocks + begin / kLogitBlock))
             broken_[static_cast<std::size_t>(r)].store(true, std::memory_order_relaxed);
-        update_block_max(row, begin / kLogitBlock, logit_blocks(end));
     }
 }
 

@@ -131,6 +131,23 @@ void test_rope(const Kernels& kernels, Random& random) {
     }
 }
 
+void check_block_max(const Kernels& kernels, const Floats& x) {
+    const std::size_t blocks = (x.size() + 31) / 32;
+    Floats most(blocks + 1, 7.0f);
+    check(kernels.block_max(x.data(), static_cast<std::int64_t>(x.size()), most.data()), "finite");
+    for (std::size_t b = 0; b < blocks; ++b)
+        check(most[b] == *std::max_element(x.begin() + static_cast<std::ptrdiff_t>(32 * b),
+                                           x.begin() + static_cast<std::ptrdiff_t>(std::min(x.size(), 32 * b + 32))),
+              "largest of a block");
+    check(most[blocks] == 7.0f, "nothing behind the last block");
+    for (const float bad : {std::nanf(""), INFINITY, -INFINITY})
+        for (const std::size_t at : {std::size_t{0}, x.size() / 2, x.size() - 1}) {
+            Floats broken = x;
+            broken[at] = bad;
+            check(!kernels.block_max(broken.data(), static_cast<std::int64_t>(x.size()), most.data()), "not finite");
+        }
+}
+
 void test_simple(const Kernels& kernels, Random& random) {
     for (const std::int64_t n : kLengths) {
         const std::size_t size = static_cast<std::size_t>(n);
@@ -154,6 +171,7 @@ void test_simple(const Kernels& kernels, Random& random) {
         if (n > 2) check(kernels.argmax(ties.data(), n) == n / 2, "argmax skips NaN");
         const Floats low(size, -std::numeric_limits<float>::infinity());
         check(kernels.argmax(low.data(), n) == 0, "argmax of equal infinities");
+        check_block_max(kernels, x);
     }
 }
 

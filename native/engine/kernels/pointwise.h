@@ -230,6 +230,31 @@ std::int64_t argmax(const float* x, std::int64_t n) {
     return 0;  // nothing but NaNs
 }
 
+bool block_max(const float* x, std::int64_t n, float* out) {
+    constexpr std::int64_t kBlock = 32, kVectors = kBlock / kLanes;
+    F broken[kVectors];  // 0, or NaN where something was not finite
+    for (F& lanes : broken) lanes = simd::zero();
+    std::int64_t i = 0;
+    for (; i + kBlock <= n; i += kBlock) {
+        F most = simd::set(-INFINITY);
+#pragma GCC unroll 8
+        for (std::int64_t v = 0; v < kVectors; ++v) {
+            const F value = simd::load(x + i + v * kLanes);
+            broken[v] = simd::fma(value, simd::zero(), broken[v]);
+            most = simd::max(value, most);
+        }
+        *out++ = simd::largest(most);
+    }
+    float rest = 0.0f, most = -INFINITY;
+    for (; i < n; ++i) {
+        rest = std::fma(x[i], 0.0f, rest);
+        most = x[i] > most ? x[i] : most;
+    }
+    if (n % kBlock != 0) *out = most;
+    for (const F& lanes : broken) rest += simd::sum(lanes);
+    return rest == 0.0f;
+}
+
 double exp_sum(const float* x, float shift, float* out, std::int64_t n) {
     constexpr std::int64_t kRun = 512;  // values added in f32 before going to double
     const F center = simd::set(shift);

@@ -339,6 +339,19 @@ std::int64_t argmax(const float* x, std::int64_t n) {
     return best;
 }
 
+bool block_max(const float* x, std::int64_t n, float* out) {
+    bool finite = true;
+    for (std::int64_t begin = 0; begin < n; begin += 32) {
+        float most = -INFINITY;
+        for (std::int64_t i = begin; i < std::min<std::int64_t>(n, begin + 32); ++i) {
+            finite = finite && std::isfinite(x[i]);
+            most = x[i] > most ? x[i] : most;
+        }
+        *out++ = most;
+    }
+    return finite;
+}
+
 double exp_sum(const float* x, float shift, float* out, std::int64_t n) {
     double sum = 0.0;
     for (std::int64_t i = 0; i < n; ++i) {

@@ -30,6 +30,7 @@ constexpr Kernels table_of(Isa isa, const char* name) {
         .scale = scale,
         .softcap = softcap,
         .argmax = argmax,
+        .block_max = block_max,
         .exp_sum = exp_sum,
         .f32_to_f16 = f32_to_f16,
         .f16_to_f32 = f16_to_f32,
