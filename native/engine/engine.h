@@ -44,7 +44,8 @@ class Engine {
 
     // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing.
     // Where a token is one that the step before drew and that row drew none, or one that ends its sequence, the row is
-    // computed for nobody. A step whose rows are all behind such ends is not computed: they get kNotReached, in 0 seconds.
+    // computed for nobody. A step whose rows are all behind such ends is not computed: they get kNotReached, in 0
+    // seconds.
     double step(const StepInput& in, const StepOutput& out);
     // The same on a thread of the engine's own, one step after another; see flights.h.
     std::uint64_t submit(const StepInput& in, const StepOutput& out);

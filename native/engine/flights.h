@@ -32,9 +32,9 @@ class Flights {
     // was waited for. Returns its ticket, from 0 on. Throws std::runtime_error if there are too many.
     std::uint64_t submit(const StepInput& in, const StepOutput& out);
 
-    // Waits for the oldest step, or again for the one that was waited for last; returns its seconds. Who has to sleep is
-    // woken when kBehind steps are left, and finds those before them ended: it takes a core from the team, and caches
-    // are cold by then. Throws what the step threw, and std::runtime_error for any other ticket.
+    // Waits for the oldest step, or again for the one that was waited for last; returns its seconds. Who has to sleep
+    // is woken when kBehind steps are left, and finds those before them ended: it takes a core from the team, and
+    // caches are cold by then. Throws what the step threw, and std::runtime_error for any other ticket.
     double wait(std::uint64_t ticket);
 
   private:

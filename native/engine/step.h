@@ -20,7 +20,8 @@ inline constexpr float kBiasMost = 1e6f;  // of a logit bias, either way
 // A sampled token that is none: why this row has no token. Other rows are not affected.
 inline constexpr std::int32_t kNonFinite = -1;       // some logit is infinite or no number
 inline constexpr std::int32_t kNothingAllowed = -2;  // every token is forbidden
-inline constexpr std::int32_t kNotReached = -3;      // it continues a draft that was left in an earlier row, or an ended sequence
+inline constexpr std::int32_t kNotReached =
+    -3;  // it continues a draft that was left in an earlier row, or an ended sequence
 
 struct Limits {
     int max_batch;    // sequences in a step, and slots

@@ -51,8 +51,8 @@ class Weights {
     const Slot& slot(int index) const { return slots_[static_cast<std::size_t>(index)]; }
     const Region& memory() const { return memory_; }
 
-    // Has the system provide the memory of slots that are about to be filled. Each huge page is touched by one member, so
-    // that no two are cleared for it, and where shards are larger than such pages by the one that it belongs to.
+    // Has the system provide the memory of slots that are about to be filled. Each huge page is touched by one member,
+    // so that no two are cleared for it, and where shards are larger than such pages by the one that it belongs to.
     void touch(std::span<const int> slots, Team& team);
 
     // Packs stacked parts into a matrix slot; every member of the team packs, and so first touches, its own shard.

@@ -1,5 +1,5 @@
-// Activations to blocks of codes for AVX2, four blocks at a time: their largest values, scales and sums are found side by
-// side, in lanes, where one block alone would wait for each of its few numbers.
+// Activations to blocks of codes for AVX2, four blocks at a time: their largest values, scales and sums are found side
+// by side, in lanes, where one block alone would wait for each of its few numbers.
 #pragma once
 
 #include <immintrin.h>
@@ -70,12 +70,10 @@ inline void quantize_blocks(const float* const (&from)[kTogether], Block<Code>* 
         const __m256 factor = _mm256_broadcast_ss(inverse + b), bound = _mm256_broadcastss_ps(most);
         __m256i code[4];
         for (int i = 0; i < 4; ++i)  // what is finite rounds to the bound at most, either way; NaN becomes that
-            code[i] = _mm256_cvtps_epi32(
-                _mm256_min_ps(_mm256_mul_ps(_mm256_loadu_ps(from[b] + 8 * i), factor), bound));
+            code[i] = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_mul_ps(_mm256_loadu_ps(from[b] + 8 * i), factor), bound));
         sums[b] = store_codes(code, out[b]);
     }
-    const __m256i halves =
-        _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+    const __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
     const __m128i first = _mm256_castsi256_si128(halves), second = _mm256_extracti128_si256(halves, 1);
     // A row for each block: its scale, the sum of its values, and those of both halves, as they lie there.
     static_assert(offsetof(Block<Code>, sum) == offsetof(Block<Code>, scale) + 4);
