@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from undiced.serve.plan import Plan
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from undiced.engine.backend import Limits
     from undiced.serve.pace import Pacer
     from undiced.serve.roster import Roster
@@ -29,9 +31,11 @@ class Ahead:
     def __init__(self, limits: Limits, roster: Roster, pacer: Pacer, speculation: Speculation) -> None:
         self._limits, self._roster, self._pacer, self._speculation = limits, roster, pacer, speculation
 
-    def plan(self, before: Plan, flights: int) -> Plan | None:
-        """The step after `before`, the last one of so many in flight; None if one has to be collected first."""
-        roster = self._roster
+    def plan(self, planned: deque[Plan]) -> Plan | None:
+        """The step after those in flight, of which there is one at least; None if one has to be collected first."""
+        roster, before, flights = self._roster, planned[-1], len(planned)
+        if flights > 1 and planned[0].prompt_tokens:  # many are collected together, and a first token is waited for
+            return None
         if before.drafts or before.guided or before.embeds or before.scored or roster.held or roster.preempted:
             return None
         if len(roster.waiting) or not self._pacer.brief(len(before.sampled), flights):

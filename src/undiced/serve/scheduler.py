@@ -168,7 +168,7 @@ class Scheduler:
         Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
         """
         chained = self.limits.chained and self._planned
-        plan = self._ahead.plan(self._planned[-1], len(self._planned)) if chained else self._planner.plan(now)
+        plan = self._ahead.plan(self._planned) if chained else self._planner.plan(now)
         if plan is not None:
             self._planned.append(plan)
         return plan

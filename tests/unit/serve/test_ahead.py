@@ -11,8 +11,10 @@ from undiced.core.errors import EngineError
 from undiced.engine.backend import Limits
 from undiced.serve import GREEDY, Policy, Request, Sampling, Scheduler
 from undiced.serve.clock import VirtualClock
+from undiced.serve.delta import Delta
 from undiced.serve.figures import Figures
 from undiced.serve.loop import EngineLoop
+from undiced.serve.plan import Plan
 
 LIMITS = replace(FAKE_LIMITS, in_flight=2, chained=True, draft=0)
 STEP_S = 0.004
@@ -72,6 +74,21 @@ def test_more_than_two_are_in_flight_as_long_as_all_of_them_are_short(ahead_s: f
         flights.append(len(loop._flights))
     assert max(flights) + 1 == most
     assert (loop.stats().completion_tokens, loop.stats().steps) == (40, 40), "no step was for nobody"
+
+
+def test_one_step_at_most_is_behind_a_prompt_whose_first_token_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make(replace(LIMITS, in_flight=6), ahead_s=1.0)
+    update, behind = loop.scheduler.update, []
+
+    def told(plan: Plan, *outcome: object) -> list[Delta]:
+        behind.append((plan.prompt_tokens > 0, len(loop._flights)))
+        return update(plan, *outcome)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.scheduler, "update", told)
+    for name in "ab":  # for the second one it is known how short steps are
+        run(loop, [ask(name, wanted=30)])
+    assert max(flights for prompt, flights in behind if prompt) == 1
+    assert max(flights for _, flights in behind) == 5
 
 
 def test_speed_is_that_of_the_steps_where_several_are_collected_at_once() -> None:
