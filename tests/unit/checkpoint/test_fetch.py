@@ -6,10 +6,10 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from wheels import PIECES, tiny_model, write_parts, write_wheel
 
 from undiced.checkpoint import cache_dir, catalog, is_cached
