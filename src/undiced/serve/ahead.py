@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _GUESSED = 10  # one of so many tokens of a sequence that was guessed right: more guesses are worth waiting for
+_SELDOM = 50  # less than one of so many: guesses are not worth looking at after each token
+_TRIED = 64  # tokens of a sequence after which that is known
 
 
 class Ahead:
@@ -34,8 +36,8 @@ class Ahead:
     def plan(self, planned: deque[Plan]) -> Plan | None:
         """The step after those in flight, of which there is one at least; None if one has to be collected first."""
         roster, before, flights = self._roster, planned[-1], len(planned)
-        if flights > 1 and planned[0].prompt_tokens:  # many are collected together, and a first token is waited for
-            return None
+        if flights > 1 and (planned[0].prompt_tokens or not self._all_go_on_alone()):
+            return None  # many are collected together, and a first token is waited for
         if before.drafts or before.guided or before.embeds or before.scored or roster.held or roster.preempted:
             return None
         if len(roster.waiting) or not self._pacer.brief(len(before.sampled), flights):
@@ -68,6 +70,13 @@ class Ahead:
         """Whether the next step may draft for one of them, once its tokens are known."""
         worth = any(sequence.taken * _GUESSED > sequence.generated for sequence in sequences)
         return worth or self._speculation.guesses(sequences)
+
+    def _all_go_on_alone(self) -> bool:
+        """Whether a guess that comes several tokens late is no loss."""
+        running = self._roster.running
+        return not self._speculation.looks_at(len(running)) or all(
+            sequence.generated >= _TRIED and sequence.taken * _SELDOM <= sequence.generated for sequence in running
+        )
 
     def _goes_on(self, sequence: Sequence) -> bool:
         """Whether it has not ended with the tokens that it awaits, whatever those are."""

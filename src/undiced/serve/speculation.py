@@ -76,6 +76,10 @@ class Speculation:
         saved = accepted * self._costs.seconds(rows) / rows
         self._purse.settle((guessing.seconds + kept * each) / one, saved / one)
 
+    def looks_at(self, count: int) -> bool:
+        """Whether it may guess in steps of so many sequences at all."""
+        return bool(0 < count <= _MOST_SEQUENCES and self._spare and self._most)
+
     def guesses(self, sequences: list[Sequence]) -> bool:
         """Whether anything is to be guessed in a step that decodes these sequences."""
         return self._choice(sequences) is not None
@@ -92,7 +96,7 @@ class Speculation:
         return choice
 
     def _choice(self, sequences: list[Sequence]) -> Choice | None:
-        if not (0 < len(sequences) <= _MOST_SEQUENCES and self._spare and self._most):
+        if not self.looks_at(len(sequences)):
             return None
         offers = [self._offer(sequence) for sequence in sequences]
         if not self._costs.known or not any(offer.looked_up or offer.modeled for offer in offers):

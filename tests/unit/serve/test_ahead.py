@@ -184,3 +184,20 @@ def test_what_is_guessed_for_waits_for_its_tokens() -> None:
     assert found == plain
     assert loop.stats().accepted_tokens > 10
     assert ahead < loop.stats().steps / 2
+
+
+def test_more_than_two_are_in_flight_only_where_a_late_guess_is_no_loss() -> None:
+    def flights(repeats: int) -> list[int]:
+        limits = replace(LIMITS, in_flight=6, draft=7)
+        loop = make(limits, repeats=repeats, ahead_s=1.0)
+        loop.add(ask("a", prompt=20, wanted=300))
+        found = []
+        while not loop.idle:
+            loop.step()
+            found.append(len(loop._flights))
+        return found
+
+    alone = flights(repeats=0)
+    assert max(alone[:60]) == 1, "nobody knows yet whether guesses are right"
+    assert max(alone[70:]) == 5
+    assert max(flights(repeats=3)) == 1
