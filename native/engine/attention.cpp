@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kRows = 64;         // queries that share one pass over a page: its block of K and V stays in L1
 constexpr int kWordsRows = 192;   // the same where a page is turned into words first, which costs what 6 rows do
-constexpr int kWordsTokens = 33;  // least new tokens of a sequence for that: fewer have the bits of floats
+constexpr int kWordsTokens = 33;  // so many new tokens are a prompt's, if it is not known how long that is
 constexpr int kMemberUnits = 4;   // so many units of a prompt there should be for each member, so that all end together
 constexpr int kMergeTokens = 8;   // sequences with so few new tokens are cut over pages
 constexpr int kChunkPages = 8;    // least pages of a chunk: 256 positions
@@ -130,15 +130,24 @@ void Attention::prepare() {
     finished_ = std::make_unique<std::atomic<int>[]>(merges);
 }
 
-void Attention::build(const StepInput& in) {
+void Attention::build(const StepInput& in, std::span<const std::int32_t> prompt_tokens) {
     for (Plan& plan : plans_) {
         plan.units.clear();
         int merges = 0;
-        for (int s = 0; s < in.sequences(); ++s) cut_sequence(plan, in, s, merges);
+        for (int s = 0; s < in.sequences(); ++s) cut_sequence(plan, in, s, is_prompt(in, s, prompt_tokens), merges);
     }
 }
 
-void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, int& merges) {
+// Whether a sequence's new tokens are a piece of its prompt. That decides which bits they get, so that a prompt has the
+// same ones however it is cut, and wherever a beginning that was kept ends.
+bool Attention::is_prompt(const StepInput& in, int sequence, std::span<const std::int32_t> prompt_tokens) {
+    const auto s = static_cast<std::size_t>(sequence);
+    const int begin = in.seq_start[s], tokens = in.seq_start[s + 1] - begin;
+    const std::int32_t known = prompt_tokens[static_cast<std::size_t>(in.slots[s])];
+    return tokens >= kWordsTokens || in.positions[static_cast<std::size_t>(begin)] < known;
+}
+
+void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, bool prompt, int& merges) {
     const auto s = static_cast<std::size_t>(sequence);
     const int begin = in.seq_start[s], end = in.seq_start[s + 1];
     for (int row = begin; row < end; row += plan.block_tokens) {
@@ -146,15 +155,16 @@ void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, int&
         const int position = in.positions[static_cast<std::size_t>(row)];
         int page = plan.reach.first(position) / kPage;
         const int pages_end = (position + tokens - 1) / kPage + 1;
-        const auto chunk_at = [&](int at) { return end - begin <= kMergeTokens ? chunk_of(at, plan.reach.most()) : 0; };
+        const auto chunk_at = [&](int at) {
+            return !prompt && end - begin <= kMergeTokens ? chunk_of(at, plan.reach.most()) : 0;
+        };
         const int before = chunk_at(page), chunks = chunk_at(pages_end - 1) + 1 - before;
         const int place = chunks > 1 ? merges++ : kNoMerge;
         for (int chunk = 0; chunk < chunks; ++chunk) {
             const int first = page;
             if (chunk + 1 == chunks) page = pages_end;
             while (page < pages_end && chunk_at(page) == before + chunk) ++page;
-            plan.units.push_back(
-                {sequence, row, tokens, position, first, page, chunk, chunks, place, end - begin >= kWordsTokens});
+            plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place, prompt});
         }
     }
 }

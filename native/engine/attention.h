@@ -67,7 +67,8 @@ class Attention {
     // Allocates scratch for all announced layers. Throws std::invalid_argument if there would be too much of it.
     void prepare();
     // Cuts a step into units, for every plan. One thread, before the step begins.
-    void build(const StepInput& in);
+    // `prompt_tokens`: of each slot, how many positions its sequence's prompt has; 0 if that is not known.
+    void build(const StepInput& in, std::span<const std::int32_t> prompt_tokens);
 
     // Takes units from `next` until there are none left.
     void run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member);
@@ -82,7 +83,7 @@ class Attention {
         int first_page, end_page;
         int chunk, chunks;  // which part of the visible pages this is; a query of a draft may see none of it
         int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
-        bool prompt;        // one of many new tokens of a sequence: pages that are seen whole are multiplied as words
+        bool prompt;        // of a prompt: pages that are seen whole are multiplied as words
     };
     struct Plan {
         Reach reach;
@@ -132,7 +133,8 @@ class Attention {
     Scratch make_scratch() const;
     template <class Body>
     void for_kept(const Layer& layer, const StepInput& in, int member, Body&& body) const;
-    void cut_sequence(Plan& plan, const StepInput& in, int sequence, int& merges);
+    static bool is_prompt(const StepInput& in, int sequence, std::span<const std::int32_t> prompt_tokens);
+    void cut_sequence(Plan& plan, const StepInput& in, int sequence, bool prompt, int& merges);
     void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, Scratch& scratch);
     void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,

@@ -92,9 +92,9 @@ class PyEngine {
     void load_vector(int slot, const Floats& values) { engine_->load_vector(slot, span_of(values)); }
 
     void open_slot(int slot, const Ints& prompt, const Ints& bias_ids, const Floats& bias_values, const Ints& eos,
-                   const Ints& allowed) {
+                   const Ints& allowed, int prompt_tokens) {
         engine_->open_slot(slot, span_of(prompt), span_of(bias_ids), span_of(bias_values), span_of(eos),
-                           span_of(allowed));
+                           span_of(allowed), prompt_tokens);
     }
 
     void count_tokens(int slot, const Ints& tokens) { engine_->count_tokens(slot, span_of(tokens)); }
@@ -307,7 +307,8 @@ void bind_engine(nb::module_& m) {
              "transposed): rows and columns are the file's, row_index counts rows after the transposition.")
         .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
         .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
-             "allowed"_a, "Start a new sequence's sampling state.")
+             "allowed"_a, "prompt_tokens"_a = 0,
+             "Start a new sequence: its sampling state, and how long its prompt is.")
         .def("count_tokens", &PyEngine::count_tokens, "slot"_a, "tokens"_a,
              "Count tokens of a sequence that were generated, but not drawn.")
         .def("step", &PyEngine::step<false>, UNDICED_STEP_ARGS,

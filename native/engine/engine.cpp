@@ -62,6 +62,7 @@ Engine::Engine(const EngineSpec& spec, const std::string& isa)
     bind(spec);
     state_->attention.prepare();
     checker_ = std::make_unique<StepChecker>(make_checker(program_, *state_));
+    prompt_tokens_.resize(static_cast<std::size_t>(spec.limits.max_batch));
     tokens_read_.reserve(static_cast<std::size_t>(spec.limits.max_tokens));
     drawn_.reserve(static_cast<std::size_t>(spec.limits.max_samples));
     flights_ = std::make_unique<Flights>([this](const StepInput& in, const StepOutput& out) { return step(in, out); });
@@ -126,9 +127,12 @@ void Engine::load_vector(int slot, std::span<const float> values) {
 
 void Engine::open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                        std::span<const float> bias_values, std::span<const std::int32_t> eos,
-                       std::span<const std::int32_t> allowed) {
+                       std::span<const std::int32_t> allowed, int prompt_tokens) {
     const Busy busy(*this);
+    if (prompt_tokens < 0)
+        throw std::invalid_argument("a prompt can't have " + std::to_string(prompt_tokens) + " tokens");
     state_->sampler.slots().open(slot, prompt, bias_ids, bias_values, eos, allowed);
+    prompt_tokens_[static_cast<std::size_t>(slot)] = prompt_tokens;
 }
 
 void Engine::count_tokens(int slot, std::span<const std::int32_t> tokens) {
@@ -201,7 +205,7 @@ double Engine::step(const StepInput& given, const StepOutput& out) {
     state.small = in.token_count() <= kSmallStepTokens && in.token_count() == in.sequences();
     if (state.small) state.rope.fill(in.positions, 0, in.token_count());
     state.sampler.reset(in.samples());
-    state.attention.build(in);
+    state.attention.build(in, prompt_tokens_);
     for (int i = 0; i < instructions_; ++i)
         state.counters[static_cast<std::size_t>(i)].value.store(0, std::memory_order_relaxed);
     const bool folded = choose_fold(seconds_between(Clock::time_point(), start));

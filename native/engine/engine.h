@@ -36,9 +36,10 @@ class Engine {
     void touch(std::span<const int> slots);
     void load(int slot, std::span<const LoadPart> parts);
     void load_vector(int slot, std::span<const float> values);
+    // `prompt_tokens`: positions that are its prompt's; 0: not known, then many new tokens are a prompt's.
     void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                    std::span<const float> bias_values, std::span<const std::int32_t> eos,
-                   std::span<const std::int32_t> allowed);
+                   std::span<const std::int32_t> allowed, int prompt_tokens = 0);
     // Counts tokens of a sequence that were generated, but not drawn. Throws std::invalid_argument.
     void count_tokens(int slot, std::span<const std::int32_t> tokens);
 
@@ -98,6 +99,7 @@ class Engine {
     int last_tokens_ = 0, last_samples_ = 0;
     std::atomic<std::uint64_t> steps_{0}, tokens_{0}, folded_steps_{0};
     OpSeconds op_seconds_{};
+    std::vector<std::int32_t> prompt_tokens_;        // of each slot; see `open_slot`
     std::vector<std::int32_t> tokens_read_, drawn_;  // of a step that follows another; by the last step, per row
     std::unique_ptr<Flights> flights_;               // ends before the rest does
 };

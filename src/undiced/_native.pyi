@@ -73,8 +73,9 @@ class Engine:
         bias_values: Floats,
         eos: Ints,
         allowed: Ints,
+        prompt_tokens: int = 0,
     ) -> None:
-        """Starts a new sequence's sampling state."""
+        """Starts a new sequence: its sampling state, and how long its prompt is (0: not known)."""
 
     def count_tokens(self, slot: int, tokens: Ints) -> None:
         """Counts tokens of a sequence that were generated, but not drawn."""

@@ -163,7 +163,7 @@ class StepOutput(Struct):
 
 
 class SlotState(Struct, frozen=True):
-    """Sampling state set when a sequence takes a slot.
+    """What is set when a sequence takes a slot.
 
     Attributes:
         prompt: token ids that penalties count as seen (repetition penalty only).
@@ -171,12 +171,15 @@ class SlotState(Struct, frozen=True):
         allowed: the only token ids that may be drawn, ascending; empty: all.
         eos: token ids that end it, forbidden while `min_tokens_mask` is set. A step that only goes on behind such ends
             may be left out: its rows are not reached.
+        prompt_tokens: how many positions are its prompt's, which get the same bits however the prompt is cut; 0 if that
+            is not known.
     """
 
     prompt: tuple[int, ...] = ()
     bias: tuple[tuple[int, float], ...] = ()
     eos: tuple[int, ...] = ()
     allowed: tuple[int, ...] = ()
+    prompt_tokens: int = 0
 
 
 class Backend(Protocol):

@@ -230,6 +230,7 @@ class HostBackend:
             floats(value for _, value in state.bias),
             ints(state.eos),
             ints(state.allowed),
+            state.prompt_tokens,
         )
 
     def count_tokens(self, slot: int, tokens: list[int]) -> None:

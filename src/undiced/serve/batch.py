@@ -45,6 +45,7 @@ def slot_state(request: Request, vocab: int, *, chained: bool = False) -> SlotSt
         bias=sampling.logit_bias,
         eos=tuple(sorted(t for t in request.stops if 0 <= t < vocab)) if chained or sampling.min_tokens > 0 else (),
         allowed=tuple(sorted(set(sampling.allowed))),
+        prompt_tokens=len(request.prompt),
     )
 
 

@@ -162,10 +162,14 @@ def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: in
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("name", ["grouped", "one kv head", "window over pages", "chunk of pages", "all", "int8"])
 def test_a_prompts_row_has_the_same_bits_however_the_prompt_is_cut(name: str, threads: int) -> None:
-    """As long as more than 32 of its tokens come at a time; of the first 256 positions whatever comes."""
+    """Where its length is known; else as long as more than 32 of its tokens come at a time, and of the first 256
+    positions whatever comes.
+    """
 
-    def result(*chunks: int) -> F32:
+    def result(*chunks: int, known: int = 0) -> F32:
         cache, pages = Cache(SHAPES[name], threads), pages_for(14, seed=4)
+        nothing, none = np.zeros(0, np.int32), np.zeros(0, np.float32)
+        cache.rig.engine.open_slot(0, nothing, nothing, none, nothing, nothing, known)
         rows, done = [], 0
         for chunk in chunks:
             cache.rig.step([Seq(range(done, done + chunk), done, pages)])
@@ -177,6 +181,11 @@ def test_a_prompts_row_has_the_same_bits_however_the_prompt_is_cut(name: str, th
     assert_array_equal(result(40, 71, 33, 33, 73, 190), whole)
     assert_array_equal(result(96, 154, 150, 40), whole)
     assert_array_equal(result(32, 2, 3, 180, 1, 32, 6, 184)[:256], whole[:256])
+    small = (32, 2, 3, 180, 1, 32, 6, 7, 1, 12, 1, 100, 32, 1, 30)
+    assert_array_equal(result(*small, known=440), whole)
+    assert_array_equal(result(*[31] * 14, 6, known=440), whole)
+    generated = [1] * 30  # behind a prompt
+    assert_array_equal(result(256, 154, *generated, known=410), result(256, 154, *generated))
 
 
 @pytest.mark.parametrize("name", ["grouped", "int8"])

@@ -92,9 +92,9 @@ def test_sampling_parameters_reach_their_row() -> None:
 
 def test_the_slot_learns_only_what_it_needs() -> None:
     request = Request("a", (1, 2), 4, GREEDY, eos_ids=(9, 3), stop_token_ids=(5,))
-    assert slot_state(request, 10) == SlotState()
+    assert slot_state(request, 10) == SlotState(prompt_tokens=2)
     penalized = replace(request, sampling=Sampling(repetition_penalty=1.1, logit_bias=((4, 2.0),), min_tokens=1))
-    assert slot_state(penalized, 10) == SlotState(prompt=(1, 2), bias=((4, 2.0),), eos=(3, 5, 9))
+    assert slot_state(penalized, 10) == SlotState((1, 2), ((4, 2.0),), (3, 5, 9), prompt_tokens=2)
     assert slot_state(penalized, 9).eos == (3, 5), "the model has no logit for 9"
 
 
