@@ -36,7 +36,7 @@ class Ahead:
     def plan(self, planned: deque[Plan]) -> Plan | None:
         """The step after those in flight, of which there is one at least; None if one has to be collected first."""
         roster, before, flights = self._roster, planned[-1], len(planned)
-        if flights > 1 and (planned[0].prompt_tokens or not self._all_go_on_alone()):
+        if flights > 1 and (planned[0].prompt_tokens or not self._guesses_may_be_late()):
             return None  # many are collected together, and a first token is waited for
         if before.drafts or before.guided or before.embeds or before.scored or roster.held or roster.preempted:
             return None
@@ -71,7 +71,7 @@ class Ahead:
         worth = any(sequence.taken * _GUESSED > sequence.generated for sequence in sequences)
         return worth or self._speculation.guesses(sequences)
 
-    def _all_go_on_alone(self) -> bool:
+    def _guesses_may_be_late(self) -> bool:
         """Whether a guess that comes several tokens late is no loss."""
         running = self._roster.running
         return not self._speculation.looks_at(len(running)) or all(
