@@ -189,24 +189,26 @@ class StepBuffer:
         self._next = (self._next + 1) % len(self._frames)
         for sequence in plan.opened:
             self._open(sequence)
-        if plan.decodes == 1 == len(plan.sequences) and self._alone(plan, frame):
-            pass
-        elif plan.drafts:
-            self._draft(plan, frame)
-        elif plan.prompt_tokens or plan.sequences != frame.decoding:
-            if plan.follows:
-                self._follow(plan, frame)
-            else:
-                self._gather(plan, frame)
-        else:
-            if plan.grown:
-                self._tabulate(plan.grown)
-            self._show_pages(frame)
-            frame.move(plan.follows)
+        if plan.decodes != 1 or len(plan.sequences) != 1 or not self._alone(plan, frame):
+            self._together(plan, frame)
         if plan.guided:
             frame.guide(plan)
         frame.step.hidden = bool(plan.embeds)
         return frame.step
+
+    def _together(self, plan: Plan, frame: Frame) -> None:
+        """A step of any sequences; the frame's last rows go on where nothing but tokens changes."""
+        if plan.drafts:
+            self._draft(plan, frame)
+        elif not plan.prompt_tokens and plan.sequences == frame.decoding:
+            if plan.grown:
+                self._tabulate(plan.grown)
+            self._show_pages(frame)
+            frame.move(plan.follows)
+        elif plan.follows:
+            self._follow(plan, frame)
+        else:
+            self._gather(plan, frame)
 
     def _alone(self, plan: Plan, frame: Frame) -> bool:
         """A step of one sequence that decodes; False if its rows change by more than tokens, positions and counters."""
