@@ -19,7 +19,7 @@ help:
 	@echo "make check      format, lint, types, then make test"
 	@echo "make wheel      a manylinux wheel, tried in a venv without a compiler"
 	@echo "make golden     regenerate the golden files with torch and transformers"
-	@echo "make bench      side by side with llama.cpp, OpenVINO GenAI and onnxruntime-genai"
+	@echo "make bench      beside llama.cpp, OpenVINO GenAI and onnxruntime-genai"
 
 $(PY):
 	@command -v python3 >/dev/null || { echo "Python 3.11 or newer is needed: install python3 and python3-venv."; exit 1; }

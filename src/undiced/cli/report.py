@@ -237,7 +237,7 @@ def _narrow(found: dict[str, object]) -> Iterator[tuple[str, str]]:
     yield "with 16-bit weights", f"{share:.1%} of them, {found['blocks_16_bit']} of {found['blocks']} blocks of layers"
     yield "weights widened ahead", f"in {found['widened_ahead_bytes_per_core']:,} bytes of each core"
     if without > cast(int, found["max_context_tokens"]):
-        yield "longest context without both", f"{without:,} tokens on these regions: --no-fill, or --capacity"
+        yield "longest context without both", f"{without:,} tokens: --no-fill, or --capacity"
 
 
 def _banks(found: dict[str, object]) -> Iterator[tuple[str, str]]:

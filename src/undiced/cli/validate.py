@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undiced.validation.outcome import Outcome
     from undiced.validation.table import Cells
 
-_NARROW, _WIDE = 100, 220  # columns where no terminal says how many
+_NARROW, _WIDE = 80, 220  # columns where no terminal says how many
 _SAMPLES_MAX = 100_000
 _FIGURES = ("published", "simulated", "error", "aim", "presets", "5 %", "50 %", "95 %", "cycles per layer", "gain")
 

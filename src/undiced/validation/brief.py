@@ -1,4 +1,4 @@
-"""All rows in short, for a terminal of 100 columns: failures and open rows first, rows of one kind in one line.
+"""All rows in short, for a terminal: failures and open rows first, rows of one kind in one line.
 
 Knows how outcomes are sorted and summed up, not how they are printed.
 """
