@@ -74,8 +74,10 @@ int Attention::block_tokens(const AttentionShape& shape) const {
 std::size_t Attention::plan_for(const AttentionShape& shape) {
     const int block_tokens = this->block_tokens(shape);
     for (std::size_t i = 0; i < plans_.size(); ++i)
-        if (plans_[i].reach == shape.reach && plans_[i].block_tokens == block_tokens) return i;
-    plans_.push_back({shape.reach, block_tokens, {}});
+        if (plans_[i].reach == shape.reach && plans_[i].block_tokens == block_tokens &&
+            plans_[i].sampled == shape.sampled)
+            return i;
+    plans_.push_back({shape.reach, block_tokens, shape.sampled, {}});
     return plans_.size() - 1;
 }
 
@@ -112,11 +114,13 @@ void Attention::prepare() {
     const int last_page = (limits_.context - 1) / kPage;
     std::size_t blocks = 1;
     for (Plan& plan : plans_) {
-        const int cut = (kMergeTokens + plan.block_tokens - 1) / plan.block_tokens;
+        // Of eight tokens those that are sampled may lie apart, as four units.
+        const int together = plan.sampled ? std::min(plan.block_tokens, 2) : plan.block_tokens;
+        const int cut = (kMergeTokens + together - 1) / together;
         const int chunks = plan.reach.most() > 0 ? kWindowChunks : chunk_of(last_page, 0) + 1;
         blocks = std::max(blocks, static_cast<std::size_t>(cut));
         most_chunks_ = std::max(most_chunks_, chunks);
-        const std::size_t units = static_cast<std::size_t>(limits_.max_tokens / plan.block_tokens) +
+        const std::size_t units = static_cast<std::size_t>(limits_.max_tokens / together) +
                                   batch * static_cast<std::size_t>(cut * chunks + 1);
         if (checked_product(units, static_cast<std::size_t>(most_groups_)) > std::numeric_limits<int>::max())
             throw std::invalid_argument("a step of so many tokens and heads is too large");
@@ -133,8 +137,28 @@ void Attention::prepare() {
 void Attention::build(const StepInput& in, std::span<const std::int32_t> prompt_tokens) {
     for (Plan& plan : plans_) {
         plan.units.clear();
+        if (plan.sampled) {
+            cut_sampled(plan, in, prompt_tokens);
+            continue;
+        }
         int merges = 0;
-        for (int s = 0; s < in.sequences(); ++s) cut_sequence(plan, in, s, is_prompt(in, s, prompt_tokens), merges);
+        for (int s = 0; s < in.sequences(); ++s) {
+            const auto at = static_cast<std::size_t>(s);
+            const Share rows{in.seq_start[at], in.seq_start[at + 1]};
+            cut_rows(plan, in, s, rows, is_prompt(in, s, prompt_tokens), merges);
+        }
+    }
+}
+
+// Sampled rows whose tokens follow each other are cut as if they were all rows of their sequence.
+void Attention::cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens) {
+    int merges = 0, sequence = 0;
+    const auto token = [&](int row) { return in.sample_rows[static_cast<std::size_t>(row)]; };
+    for (int row = 0, end = 0; row < in.samples(); row = end) {
+        while (in.seq_start[static_cast<std::size_t>(sequence) + 1] <= token(row)) ++sequence;
+        const int stop = in.seq_start[static_cast<std::size_t>(sequence) + 1];
+        for (end = row + 1; end < in.samples() && token(end) == token(end - 1) + 1 && token(end) < stop;) ++end;
+        cut_rows(plan, in, sequence, {row, end}, is_prompt(in, sequence, prompt_tokens), merges);
     }
 }
 
@@ -147,16 +171,17 @@ bool Attention::is_prompt(const StepInput& in, int sequence, std::span<const std
     return tokens >= kWordsTokens || in.positions[static_cast<std::size_t>(begin)] < known;
 }
 
-void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, bool prompt, int& merges) {
+void Attention::cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, int& merges) {
     const auto s = static_cast<std::size_t>(sequence);
-    const int begin = in.seq_start[s], end = in.seq_start[s + 1];
-    for (int row = begin; row < end; row += plan.block_tokens) {
-        const int tokens = std::min(plan.block_tokens, end - row);
-        const int position = in.positions[static_cast<std::size_t>(row)];
+    const bool few = in.seq_start[s + 1] - in.seq_start[s] <= kMergeTokens;
+    for (int row = rows.begin; row < rows.end; row += plan.block_tokens) {
+        const int tokens = std::min(plan.block_tokens, rows.end - row);
+        const int token = plan.sampled ? in.sample_rows[static_cast<std::size_t>(row)] : row;
+        const int position = in.positions[static_cast<std::size_t>(token)];
         int page = plan.reach.first(position) / kPage;
         const int pages_end = (position + tokens - 1) / kPage + 1;
         const auto chunk_at = [&](int at) {
-            return !prompt && end - begin <= kMergeTokens ? chunk_of(at, plan.reach.most()) : 0;
+            return !prompt && few ? chunk_of(at, plan.reach.most()) : 0;
         };
         const int before = chunk_at(page), chunks = chunk_at(pages_end - 1) + 1 - before;
         const int place = chunks > 1 ? merges++ : kNoMerge;

@@ -37,6 +37,7 @@ struct AttentionShape {
     int groups;              // of heads that are attended for together: those of a kv head, or parts of a latent's
     int key_dim, value_dim;  // the cache's, and columns that each head's result has
     Reach reach;
+    bool sampled;  // queries are of sampled rows alone
 
     int group() const { return heads / groups; }  // heads of one
 };
@@ -79,7 +80,7 @@ class Attention {
 
   private:
     struct Unit {
-        int sequence, row, tokens, position;  // queries: `tokens` rows from `row`, the first at `position`
+        int sequence, row, tokens, position;  // queries: `tokens` rows from `row`, at `position` and what follows
         int first_page, end_page;
         int chunk, chunks;  // which part of the visible pages this is; a query of a draft may see none of it
         int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
@@ -88,6 +89,7 @@ class Attention {
     struct Plan {
         Reach reach;
         int block_tokens;
+        bool sampled;
         std::vector<Unit> units;
     };
     struct Layer {
@@ -134,7 +136,8 @@ class Attention {
     template <class Body>
     void for_kept(const Layer& layer, const StepInput& in, int member, Body&& body) const;
     static bool is_prompt(const StepInput& in, int sequence, std::span<const std::int32_t> prompt_tokens);
-    void cut_sequence(Plan& plan, const StepInput& in, int sequence, bool prompt, int& merges);
+    static void cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, int& merges);
+    static void cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens);
     void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, Scratch& scratch);
     void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,

@@ -156,8 +156,7 @@ void check_product(const Checker& c, const T& i, const Buffer& a, std::int64_t a
     c.require(i.rows > 0 && i.columns > 0 && i.top_k > 0 && i.experts >= i.top_k, "experts without rows or columns");
     c.require(i.rows % kShardGranule == 0 && i.columns % kShardGranule == 0,
               "rows and columns must be multiples of the shard granule");
-    const Buffer& routes = c.columns(i.routes, "routes", 0, 2 * std::int64_t{i.top_k});
-    c.require(!routes.spec.samples && !a.spec.samples, "a and routes must hold token rows");
+    c.same_rows(c.columns(i.routes, "routes", 0, 2 * std::int64_t{i.top_k}), a);
     c.require(a.spec.code_bytes < 2 && a.spec.width >= a_columns, "a is narrower than columns");
     for (const int stack : stacks) {
         const Slot& w = c.matrix(stack);
@@ -174,7 +173,6 @@ int check_route(const Checker& c) {
     const auto i = c.as<instr::Route>();
     const Buffer& a = c.columns(i.a, "a", 0, i.experts);
     c.same_rows(c.columns(i.dst, "dst", 0, 2 * std::int64_t{i.top_k}), a);
-    c.require(!a.spec.samples, "a must hold token rows");
     c.require(i.experts <= kMostExperts, "too many experts");
     c.require(known(i.scoring), "scoring must be softmax or sigmoid");
     c.require(i.groups > 0 && i.experts % i.groups == 0 && i.top_groups > 0 && i.top_groups <= i.groups,
@@ -254,8 +252,8 @@ int check_expert_glu(const Checker& c) {
     const Buffer& a = c.any(i.a, "a");
     check_product(c, i, a, i.columns, {i.gate, i.up});
     const Buffer& dst = c.any(i.dst, "dst");
-    c.require(!dst.spec.samples && dst.spec.code_bytes < 2 && dst.spec.width >= product_columns(i.top_k, i.rows) &&
-                  i.dst != i.a,
+    c.same_rows(dst, a);
+    c.require(dst.spec.code_bytes < 2 && dst.spec.width >= product_columns(i.top_k, i.rows) && i.dst != i.a,
               "dst must hold rows of all chosen experts, and not be a");
     c.require(known(i.activation), "no such activation");
     c.require(i.limit >= 0.0f, "limit must not be negative");

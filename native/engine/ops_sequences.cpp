@@ -26,13 +26,14 @@ int check_attention(const Checker& c) {
     c.require(i.window >= 0 && i.chunk >= 0 && (i.window == 0 || i.chunk == 0),
               "window and chunk must not be negative, and one of them 0");
     const std::int64_t width = std::int64_t{i.heads} * i.head_dim;
-    c.same_rows(c.columns(i.dst, "dst", 0, width), c.columns(i.q, "q", i.start, width));
-    c.require(!c.state.buffer(i.q).spec.samples, "q must hold token rows");
+    const Buffer& q = c.columns(i.q, "q", i.start, width);
+    c.same_rows(c.columns(i.dst, "dst", 0, width), q);
     c.require(i.dst != i.q, "dst must not be q");
     c.require(std::isfinite(i.scale) && i.softcap >= 0.0f && std::isfinite(i.softcap),
               "scale or softcap is impossible");
     c.vector(i.sinks, i.heads, true);
-    return c.state.attention.add({i.kv_layer, i.heads, i.kv_heads, i.head_dim, i.head_dim, {i.window, i.chunk}});
+    return c.state.attention.add(
+        {i.kv_layer, i.heads, i.kv_heads, i.head_dim, i.head_dim, {i.window, i.chunk}, q.spec.samples});
 }
 
 void run_attention(State& state, const Bound& b, int member) {
@@ -55,13 +56,13 @@ int check_latent_attention(const Checker& c) {
     const std::int64_t width = std::int64_t{i.heads} * i.rank;
     c.same_rows(c.columns(i.dst, "dst", 0, width), c.columns(i.q, "q", 0, width));
     c.same_rows(c.state.buffer(i.q), c.columns(i.turned, "turned", 0, std::int64_t{i.heads} * (i.nope + i.rope)));
-    c.require(!c.state.buffer(i.q).spec.samples, "q must hold token rows");
     c.require(i.dst != i.q && i.dst != i.turned, "dst must not be q");
     c.require(std::isfinite(i.scale), "scale is impossible");
     // One row of the cache serves all heads: they fall into as many groups as the team can share out.
     int groups = std::min(c.state.members(), i.heads);
     while (i.heads % groups != 0) ++groups;
-    return c.state.attention.add({i.kv_layer, i.heads, groups, i.rank + i.rope, i.rank, {0, 0}});
+    return c.state.attention.add(
+        {i.kv_layer, i.heads, groups, i.rank + i.rope, i.rank, {0, 0}, c.state.buffer(i.q).spec.samples});
 }
 
 void run_latent_attention(State& state, const Bound& b, int member) {

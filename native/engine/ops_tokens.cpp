@@ -87,7 +87,6 @@ int check_rope(const Checker& c) {
               "dims must be even and within head_dim");
     const Buffer& a = c.columns(i.a, "a", i.start, std::int64_t{i.heads} * i.head_dim);
     c.same_rows(c.columns(i.dst, "dst", i.start, std::int64_t{i.heads} * i.head_dim), a);
-    c.require(!a.spec.samples, "a must hold token rows");
     c.require(known(i.style), "style must be half or interleaved");
     c.require(i.constant >= 0 && static_cast<std::size_t>(i.constant) < c.state.constants.size(), "no such constant");
     const auto& frequencies = c.state.constants[static_cast<std::size_t>(i.constant)];
@@ -103,8 +102,9 @@ void run_rope(State& state, const Bound& b, int member) {
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t) {
         if (i.dst != i.a) std::copy_n(a.row(t) + i.start, i.heads * i.head_dim, dst.row(t) + i.start);
-        state.kernels.rope(dst.row(t) + i.start + i.offset, i.heads, i.head_dim, i.dims, state.rope.cosine(b.extra, t),
-                           state.rope.sine(b.extra, t), kernel_of(i.style));
+        const int token = state.token(dst, t);
+        state.kernels.rope(dst.row(t) + i.start + i.offset, i.heads, i.head_dim, i.dims,
+                           state.rope.cosine(b.extra, token), state.rope.sine(b.extra, token), kernel_of(i.style));
     }
 }
 
@@ -200,7 +200,6 @@ int check_position_scale(const Checker& c) {
     const auto i = c.as<instr::PositionScale>();
     const Buffer& a = c.columns(i.a, "a", i.start, i.columns);
     c.same_rows(c.columns(i.dst, "dst", i.start, i.columns), a);
-    c.require(!a.spec.samples, "a must hold token rows");
     c.require(i.floor > 0 && std::isfinite(i.scale), "floor must be positive and scale finite");
     return kNone;
 }
@@ -210,7 +209,8 @@ void run_position_scale(State& state, const Bound& b, int member) {
     const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t) {
-        const std::int64_t steps = (std::int64_t{state.in.positions[static_cast<std::size_t>(t)]} + 1) / i.floor;
+        const auto token = static_cast<std::size_t>(state.token(dst, t));
+        const std::int64_t steps = (std::int64_t{state.in.positions[token]} + 1) / i.floor;
         const double factor = 1.0 + static_cast<double>(i.scale) * std::log1p(static_cast<double>(steps));
         float* out = dst.row(t) + i.start;
         if (i.dst != i.a) std::copy_n(a.row(t) + i.start, i.columns, out);

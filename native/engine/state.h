@@ -95,6 +95,10 @@ class State {
     // Work is cut into as many shares as the team has threads, however many of them run.
     int members() const { return team.size(); }
     int rows(const Buffer& buffer) const { return buffer.spec.samples ? in.samples() : in.token_count(); }
+    // The token that a row is of.
+    int token(const Buffer& buffer, int row) const {
+        return buffer.spec.samples ? in.sample_rows[static_cast<std::size_t>(row)] : row;
+    }
     // The rows that a member does of an instruction with destination `dst`.
     Share row_share(const Buffer& dst, int member) const {
         return small && dst.spec.own ? Share{0, rows(dst)} : share(rows(dst), members(), member);

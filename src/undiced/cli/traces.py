@@ -131,7 +131,7 @@ def _host_step(tokens: Sequence[int], at: int, context: int) -> StepInput:
 def tapped(program: HostProgram, graph: Graph) -> tuple[HostProgram, dict[str, tuple[int, slice]]]:
     """A host program that copies every node's value into a buffer of its own; and in which buffer and columns each is.
 
-    Rows that are sampled are nobody else's afterwards and stay where they are.
+    What comes behind the layers is nobody else's afterwards and stays where it is.
     """
     widths = {view.node.out: width for view, width in graph.views()}
     buffers, taps = list(program.buffers), dict[str, tuple[int, slice]]()
@@ -145,7 +145,7 @@ def tapped(program: HostProgram, graph: Graph) -> tuple[HostProgram, dict[str, t
         target = program.buffers[where]
         if target.kind != "f32":
             continue
-        if target.rows == "tokens":
+        if target.rows == "tokens" or instr.layer >= 0:
             copy = Scale(dst=len(buffers), a=where, columns=target.width, factor=1.0)
             where = len(buffers)
             buffers.append(replace(target, name=f"tap {where}", own=False))

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from undiced.program import HostProgram
 
 F32 = NDArray[np.float32]
+Ints = NDArray[np.int32]
 
 
 class InterpreterBackend:
@@ -226,10 +227,16 @@ def _matmul(m: InterpreterBackend, i: Matmul, batch: StepInput) -> None:
     m._write(i, y if bias is None else y + bias, i.accumulate)
 
 
+def _tokens(m: InterpreterBackend, i: Rope | PositionScale | Attention | LatentAttention, batch: StepInput) -> Ints:
+    """The token of each row that an instruction reads."""
+    sampled = m.program.buffers[i.dst].rows == "samples"
+    return batch.sample_rows if sampled else np.arange(len(batch.tokens), dtype=np.int32)
+
+
 def _rope(m: InterpreterBackend, i: Rope, batch: StepInput) -> None:
     frequencies = np.asarray(m.program.constants[i.constant], np.float64)
     factors = m._weight(i.factors)
-    angles = batch.positions[:, None] * (frequencies if factors is None else frequencies / factors)
+    angles = batch.positions[_tokens(m, i, batch), None] * (frequencies if factors is None else frequencies / factors)
     m._write(i, meaning.rope(m._read(i)[0], angles, i.heads, i.head_dim, i.dims, i.style, i.magnitude, i.offset))
 
 
@@ -250,21 +257,23 @@ def _homes(batch: StepInput) -> Iterator[tuple[int, int, int]]:
             yield t, int(batch.page_table[s, page]), offset
 
 
-def _cached(cache: F32, batch: StepInput) -> Iterator[tuple[slice, F32]]:
-    """Each sequence's rows of the step, and what the cache (pages, PAGE_TOKENS, ...) has of its positions so far."""
+def _cached(cache: F32, batch: StepInput, tokens: Ints) -> Iterator[tuple[slice, F32]]:
+    """Each sequence's rows, of those of ascending `tokens`, and what the cache (pages, PAGE_TOKENS, ...) has of its
+    positions so far.
+    """
     for s, (first, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
         length = int(batch.positions[stop - 1]) + 1
         pages = cache[batch.page_table[s, : -(-length // PAGE_TOKENS)]]
-        yield slice(first, stop), pages.reshape(-1, *cache.shape[2:])[:length]
+        yield slice(*np.searchsorted(tokens, (first, stop))), pages.reshape(-1, *cache.shape[2:])[:length]
 
 
 def _attention(m: InterpreterBackend, i: Attention, batch: StepInput) -> None:
-    (q,) = m._read(i)
+    (q,), tokens = m._read(i), _tokens(m, i, batch)
     out = np.zeros_like(q)
-    caches = (_cached(x[i.kv_layer], batch) for x in (m._keys, m._values))
+    caches = (_cached(x[i.kv_layer], batch, tokens) for x in (m._keys, m._values))
     for (rows, keys), (_, values) in zip(*caches, strict=True):
         out[rows] = meaning.attention(
-            q[rows].reshape(-1, i.heads, i.head_dim), keys, values, batch.positions[rows], i.window,
+            q[rows].reshape(-1, i.heads, i.head_dim), keys, values, batch.positions[tokens[rows]], i.window,
             (i.scale, i.softcap), m._weight(i.sinks), i.chunk,
         )  # fmt: skip
     m._write(i, out)
@@ -283,17 +292,19 @@ def _latent_store(m: InterpreterBackend, i: LatentStore, batch: StepInput) -> No
 
 
 def _latent_attention(m: InterpreterBackend, i: LatentAttention, batch: StepInput) -> None:
-    absorbed, turned = (x.reshape(len(x), i.heads, -1) for x in m._read(i))
+    sizes = (i.rank, i.nope + i.rope)
+    absorbed, turned = (x.reshape(-1, i.heads, size) for x, size in zip(m._read(i), sizes, strict=True))
     q = np.concatenate([absorbed, turned[:, :, i.nope :]], axis=2)
     out = np.zeros((len(q), i.heads * i.rank), np.float32)
-    for rows, keys in _cached(m._keys[i.kv_layer], batch):
-        values = keys[:, :, : i.rank]
-        out[rows] = meaning.attention(q[rows], keys, values, batch.positions[rows], 0, (i.scale, 0.0), None)
+    tokens = _tokens(m, i, batch)
+    for rows, keys in _cached(m._keys[i.kv_layer], batch, tokens):
+        values, positions = keys[:, :, : i.rank], batch.positions[tokens[rows]]
+        out[rows] = meaning.attention(q[rows], keys, values, positions, 0, (i.scale, 0.0), None)
     m._write(i, out)
 
 
 def _position_scale(m: InterpreterBackend, i: PositionScale, batch: StepInput) -> None:
-    grown = 1 + i.scale * np.log1p((batch.positions + 1) // i.floor)
+    grown = 1 + i.scale * np.log1p((batch.positions[_tokens(m, i, batch)] + 1) // i.floor)
     m._write(i, m._read(i)[0] * grown.astype(np.float32)[:, None])
 
 
@@ -356,7 +367,7 @@ def _expert_glu(m: InterpreterBackend, i: ExpertGlu, batch: StepInput) -> None:
         row = x[gate.token] * gate.weight if i.weigh else x[gate.token]
         left, right = (row @ each.matrix.T + each.bias for each in (gate, up))
         out[gate.token, gate.k] = meaning.glu(left, right, i.activation, i.limit)
-    m._write(i, out.reshape(len(x), -1))
+    m._write(i, out.reshape(len(x), i.top_k * i.rows))
 
 
 def _expert_sum(m: InterpreterBackend, i: ExpertSum, batch: StepInput) -> None:

@@ -16,7 +16,7 @@ F32 = NDArray[np.float32]
 
 def rmsnorm(x: F32, weight: F32 | None, width: int, eps: float) -> F32:
     """Each consecutive group of `width` columns over its root mean square, times weight (width,)."""
-    groups = x.reshape(len(x), -1, width)
+    groups = x.reshape(len(x), x.shape[1] // width, width)
     mean = np.mean(groups * groups, axis=-1, keepdims=True, dtype=np.float32)
     scaled = groups / np.sqrt(mean + np.float32(eps))
     out: F32 = (scaled if weight is None else scaled * weight).reshape(x.shape).astype(np.float32)
@@ -80,7 +80,7 @@ def attention(
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights = (weights / weights.sum(axis=-1, keepdims=True))[..., : len(keys)]
     mixed = np.einsum("htc,chd->thd", weights, np.repeat(values, group, axis=1))
-    out: F32 = mixed.reshape(tokens, -1).astype(np.float32)
+    out: F32 = mixed.reshape(tokens, heads * values.shape[2]).astype(np.float32)
     return out
 
 

@@ -181,6 +181,18 @@ def test_residual_sums_are_fused_where_nothing_stands_between():
     assert sum(isinstance(i, Add) for i in program_of("gemma3").instrs) == 4
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_of_the_last_layer_only_keys_and_values_are_made_for_every_token(variant):
+    program = program_of(variant)
+    products = [i for i in program.instrs if isinstance(i, (Matmul, HeadMatmul))]
+    whole = {i.note for i in products if i.layer == 1 and program.buffers[i.dst].rows == "tokens"}
+    kept = ("kv_a", "k_rope") if "latents" in variant else ("k", "v")
+    assert whole == {f"layers.1.attn.{x}.out" for x in kept}
+    sizes = [slot.rows * slot.columns for slot in program.slots]
+    macs = sum(sizes[i.weight] for i in products if i.layer == 0 or i.note in whole)
+    assert program.fact("layer_matmul_macs_per_token") == macs < program.fact("matmul_macs_per_token")
+
+
 def test_buffers_do_not_grow_with_layers():
     small = build_config(ModelConfig(**BASE), "Q4_0")
     deep = build_config(ModelConfig(**{**BASE, "layers": 9}), "Q4_0")

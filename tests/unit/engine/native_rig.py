@@ -83,6 +83,7 @@ class Rig:
     slots: list[tuple[int, int, str, int]] | None = None
     threads: int = 2
     batch: int = 4
+    samples: int = 0  # sampled rows in a step; 0: as many as sequences
     tokens: int = 64
     context: int = 4096
     pages: int = 64
@@ -95,6 +96,7 @@ class Rig:
             encode(self.stream), [(*b, 0)[:4] for b in self.buffers], slots,
             [(*(*k, 0)[:4], self.kv_type) for k in self.kv], self.constants, self.threads,
             self.batch, self.tokens, self.context, self.pages, self.vocab, self.isa,
+            max_samples=self.samples,
         )  # fmt: skip
         for index, (slot, values) in enumerate(zip(slots, self.weights, strict=False)):
             if slot[0] == 1:

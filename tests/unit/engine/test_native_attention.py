@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from native_rig import F32, THREADS, Rig, Seq, barriers, embed
+from msgspec import structs
+from native_rig import F32, THREADS, Rig, Seq, barriers, embed, sampling
 from numpy.testing import assert_allclose, assert_array_equal
 
 from undiced import _native
 from undiced.core.kv_type import KvType
 from undiced.engine import meaning
 from undiced.engine.stored import stored_keys, stored_values
-from undiced.program.host.instruction import Attention, KvStore
+from undiced.program.host.instruction import Attention, Gather, KvStore
 
 PAGE = _native.PAGE_TOKENS
 PAGES = 64
@@ -40,30 +41,35 @@ class Shape:
 
 
 class Cache:
-    """A one-layer program over a table of (q, k, v) rows; token id = row of the table = position in a long text."""
+    """A one-layer program over a table of (q, k, v) rows; token id = row of the table = position in a long text.
 
-    def __init__(self, shape: Shape, threads: int = 2, rows: int = 700, seed: int = 3, pages: int = PAGES) -> None:
+    Buffer 1 has the result; with `sampled` buffer 3 has what attention makes of the sampled rows' queries alone.
+    """
+
+    def __init__(
+        self, shape: Shape, threads: int = 2, rows: int = 700, seed: int = 3, pages: int = PAGES, sampled: bool = False
+    ) -> None:
         rng = np.random.default_rng(seed)
         self.shape = shape
         self.table = rng.normal(size=(rows, shape.q + 2 * shape.kv)).astype(np.float32)
         self.sinks = rng.normal(size=shape.heads).astype(np.float32)
         q, kv = shape.q, shape.kv
         self.scale = shape.head_dim**-0.5
-        stream = barriers(
-            (
-                embed(q + 2 * kv),
-                KvStore(k=0, v=0, kv_layer=0, k_start=q, v_start=q + kv, kv_heads=shape.kv_heads,
-                        head_dim=shape.head_dim),
-                Attention(dst=1, q=0, sinks=1 if shape.sinks else -1, kv_layer=0, start=0, heads=shape.heads,
-                          kv_heads=shape.kv_heads, head_dim=shape.head_dim, window=shape.window, chunk=shape.chunk,
-                          scale=self.scale,
-                          softcap=shape.softcap),
-            )
+        attention = Attention(
+            dst=1, q=0, sinks=1 if shape.sinks else -1, kv_layer=0, start=0, heads=shape.heads,
+            kv_heads=shape.kv_heads, head_dim=shape.head_dim, window=shape.window, chunk=shape.chunk,
+            scale=self.scale, softcap=shape.softcap,
         )  # fmt: skip
+        store = KvStore(
+            k=0, v=0, kv_layer=0, k_start=q, v_start=q + kv, kv_heads=shape.kv_heads, head_dim=shape.head_dim
+        )
+        again = (Gather(dst=2, a=0, columns=q), structs.replace(attention, q=2, dst=3)) if sampled else ()
         self.rig = Rig(
-            stream, [(q + 2 * kv, 0, 0), (q, 0, 0)], [self.table, self.sinks] if shape.sinks else [self.table],
+            barriers((embed(q + 2 * kv), store, attention, *again)),
+            [(q + 2 * kv, 0, 0), (q, 0, 0), (q, 1, 0), (q, 1, 0)],
+            [self.table, self.sinks] if shape.sinks else [self.table],
             kv=[(shape.kv_heads, shape.head_dim, shape.window or shape.chunk)], threads=threads, batch=4, tokens=256,
-            pages=pages, kv_type=shape.kv_type,
+            samples=64, pages=pages, kv_type=shape.kv_type,
         )  # fmt: skip
 
     def expected(self, tokens: range, position: int) -> F32:
@@ -186,6 +192,31 @@ def test_a_prompts_row_has_the_same_bits_however_the_prompt_is_cut(name: str, th
     assert_array_equal(result(*[31] * 14, 6, known=440), whole)
     generated = [1] * 30  # behind a prompt
     assert_array_equal(result(256, 154, *generated, known=410), result(256, 154, *generated))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("name", ["grouped", "one kv head", "window over pages", "chunk of pages", "all", "int8"])
+def test_sampled_rows_alone_have_the_bits_that_they_have_among_all(name: str, threads: int) -> None:
+    """Of prompts, drafts whose rows lie apart, and single tokens; with none, one and several rows of a sequence."""
+    cache, order = Cache(SHAPES[name], threads, sampled=True), pages_for(64, seed=6)
+    homes = [order[at : at + 16] for at in range(0, 64, 16)]
+    steps: list[tuple[list[tuple[int, int]], list[tuple[int, ...]]]] = [  # (position, tokens) and rows by sequence
+        ([(0, 180), (0, 70), (0, 3), (0, 1)], [(0, 2, 3, 77, 178, 179), (), (1,), (0,)]),
+        ([(180, 180), (70, 40), (3, 8), (1, 1)], [(100, 179), (39,), (1, 2, 5, 7), ()]),
+        ([(360, 8), (110, 8), (11, 1), (2, 6)], [(0, 2, 4, 6), (0, 1, 3, 4, 5, 7), (), (5,)]),
+        ([(368, 1), (118, 1), (12, 1), (8, 1)], [(0,), (0,), (), (0,)]),
+        ([(369, 1), (119, 1)], [(), (0,)]),
+    ]
+    for news, sampled in steps:
+        starts = np.cumsum([0, *(count for _, count in news)])
+        rows = [int(starts[s]) + row for s, some in enumerate(sampled) for row in some]
+        owners = [s for s, some in enumerate(sampled) for _ in some]
+        sequences = [Seq(range(s + p, s + p + n), p, homes[s]) for s, (p, n) in enumerate(news)]
+        cache.rig.step(sequences, rows, sampling(len(rows), slot=owners, target=1))
+        whole = cache.rig.buffer(1)
+        assert_array_equal(cache.rig.buffer(3), whole[rows])
+        expected = [cache.expected(range(s, s + p + n), p) for s, (p, n) in enumerate(news)]
+        assert_allclose(whole, np.concatenate(expected), rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", ["grouped", "int8"])

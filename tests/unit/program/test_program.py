@@ -112,7 +112,7 @@ CHANGES = {
     "in its own place": (Attention, {"q": 5, "dst": 5, "start": 0}, "dst is q"),
     "a float that is none": (Attention, {"scale": float("nan")}, "scale is nan"),
     "before it is written": (Matmul, {"accumulate": True}, "it reads buffer 3, which nothing has written"),
-    "rows of tokens": (Sample, {"a": 3, "vocab": 40}, "must hold rows of samples"),
+    "rows of tokens": (Sample, {"a": 0, "vocab": 32}, "must hold rows of samples"),
     "another vocabulary": (Sample, {"vocab": 39}, "vocab is 39, the program's 40"),
 }
 

@@ -68,6 +68,10 @@ class Draft:
         """Index of a weight slot in the program."""
         return self._slot_index[name]
 
+    def kv_index(self, node: Node) -> int:
+        """Index of an attention's cache in the program, once that is stored to."""
+        return list(self.kv).index(node.integer("layer"))
+
     def uses(self) -> Counter[str]:
         """How many inputs read each graph value; the output counts once more."""
         count = Counter(name for node in self.graph.nodes for name in node.ins)

@@ -23,7 +23,8 @@ def moe_route(draft: Draft, node: Node) -> None:
     """The router's product, and the choice; the value is what experts need: weights and numbers of the chosen ones."""
     router = draft.graph.slot(node.weights[0])
     source = draft.spots[node.ins[0]]
-    logits = draft.new_buffer("moe.logits", router.rows, draft.virtual[source.buffer].rows)
+    rows = draft.virtual[source.buffer].rows
+    logits = draft.new_buffer("moe.logits", router.rows, rows)
     rest = [draft.slot(name) for name in node.weights[1:]]
     product = Matmul(
         dst=logits,
@@ -36,7 +37,7 @@ def moe_route(draft: Draft, node: Node) -> None:
     )
     emit(draft, node, product)
     top_k = node.integer("top_k")
-    spot = draft.spots[node.out] = Spot(draft.new_buffer("moe.chosen", 2 * top_k), 0, 2 * top_k)
+    spot = draft.spots[node.out] = Spot(draft.new_buffer("moe.chosen", 2 * top_k, rows), 0, 2 * top_k)
     route = Route(
         dst=spot.buffer,
         a=logits,
@@ -70,7 +71,7 @@ def moe_ffn(draft: Draft, node: Node, target: Spot | None = None) -> None:
             f"Experts of {node.out} mix quantized and plain weights.", remedy="Use one of the usual quantizations."
         )
     hidden_form: Form = "int8" if FORMATS[down.format].quantized else "f32"
-    hidden = draft.new_buffer("moe.hidden", top_k * ffn, "tokens", hidden_form)
+    hidden = draft.new_buffer("moe.hidden", top_k * ffn, draft.virtual[source.buffer].rows, hidden_form)
     spot = draft.spots[node.out] = target or place(draft, node, dim, source)
     glu = ExpertGlu(
         dst=hidden,

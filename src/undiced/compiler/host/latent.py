@@ -19,23 +19,29 @@ from undiced.program.host.instr import SHARD_GRANULE
 from undiced.program.host.latent_instruction import HEAD_TILE, HeadMatmul, LatentAttention, LatentStore
 
 
-def mla_attention(draft: Draft, node: Node) -> None:
-    """The latent joins the cache, queries pass to its columns, and what is mixed of latents passes to values."""
-    heads, nope, rope, v_dim, rank = (node.integer(x) for x in ("heads", "nope_dim", "rope_dim", "v_dim", "kv_rank"))
+def latent_store(draft: Draft, node: Node) -> None:
+    """The latent joins the cache."""
+    rope, v_dim, rank = (node.integer(x) for x in ("rope_dim", "v_dim", "kv_rank"))
     _check(rank, rope, v_dim)
     _check_type(draft, rank + rope)
-    q, latent, _ = (draft.spots[name] for name in node.ins)
     index = len(draft.kv)
     draft.kv[node.integer("layer")] = KvLayer(1, rank + rope, latent=True)
-    emit(draft, node, LatentStore(a=latent.buffer, kv_layer=index, columns=rank + rope))
-    absorbed = Spot(draft.new_buffer("absorbed", heads * rank), 0, heads * rank)
+    emit(draft, node, LatentStore(a=draft.spots[node.ins[1]].buffer, kv_layer=index, columns=rank + rope))
+
+
+def mla_attention(draft: Draft, node: Node) -> None:
+    """Queries pass to the latents' columns, and what is mixed of latents passes to values."""
+    heads, nope, rope, v_dim, rank = (node.integer(x) for x in ("heads", "nope_dim", "rope_dim", "v_dim", "kv_rank"))
+    q = draft.spots[node.ins[0]]
+    rows = draft.virtual[q.buffer].rows
+    absorbed = Spot(draft.new_buffer("absorbed", heads * rank, rows), 0, heads * rank)
     _by_heads(draft, node, 0, q, absorbed, nope + rope)
-    mixed = Spot(draft.new_buffer("mixed.latents", heads * rank), 0, heads * rank)
+    mixed = Spot(draft.new_buffer("mixed.latents", heads * rank, rows), 0, heads * rank)
     attention = LatentAttention(
         dst=mixed.buffer,
         q=absorbed.buffer,
         turned=q.buffer,
-        kv_layer=index,
+        kv_layer=draft.kv_index(node),
         heads=heads,
         rank=rank,
         nope=nope,
@@ -43,7 +49,7 @@ def mla_attention(draft: Draft, node: Node) -> None:
         scale=node.number("scale"),
     )
     draft.instrs.append(structs.replace(attention, layer=node.layer))
-    _by_heads(draft, node, 1, mixed, place(draft, node, heads * v_dim), rank)
+    _by_heads(draft, node, 1, mixed, place(draft, node, heads * v_dim, q), rank)
     draft.instrs[-1] = structs.replace(draft.instrs[-1], note=node.out)
 
 

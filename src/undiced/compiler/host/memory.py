@@ -1,8 +1,9 @@
 """plan_memory: virtual buffers that are never alive together share one buffer.
 
-A buffer lives from its first instruction to one beyond its last: a thread may write the next value while another still
-reads the last one. Buffers share only with equals (same width, rows, kind): layers are alike, so this already brings
-the number down to one layer's worth.
+A buffer lives from its first instruction to one beyond its last, and to two beyond if it is shared: a thread may write
+the next value while another still reads the last one. For the same reason what was free longest is taken first. Buffers
+share only with equals (same width, rows, kind): layers are alike, so this already brings the number down to one layer's
+worth.
 
 Buffers that only row-wise instructions write are each core's own in small steps: no core waits for another's rows.
 """
@@ -30,7 +31,7 @@ def plan_memory(draft: Draft) -> None:
     free: dict[Key, list[int]] = {}
     ending: dict[int, list[int]] = {}
     for buffer, index in last.items():
-        ending.setdefault(index + 1, []).append(buffer)
+        ending.setdefault(index + (1 if draft.virtual[buffer].own else 2), []).append(buffer)
     for i, instr in enumerate(draft.instrs):
         for buffer in _touched(instr):
             if buffer not in real:
@@ -54,7 +55,7 @@ def _touched(instr: Instruction) -> tuple[int, ...]:
 def _take(draft: Draft, free: dict[Key, list[int]], like: Buffer) -> int:
     spare = free.get(_key(like))
     if spare:
-        return spare.pop()
+        return spare.pop(0)
     draft.buffers.append(like)
     return len(draft.buffers) - 1
 

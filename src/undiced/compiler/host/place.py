@@ -7,7 +7,7 @@ from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
 from undiced.core.option import option
 from undiced.program import HostProgram
-from undiced.program.host.instruction import Instruction, Matmul
+from undiced.program.host.instruction import Matmul
 from undiced.program.host.latent_instruction import HeadMatmul
 from undiced.program.host.verify import verify
 
@@ -67,10 +67,11 @@ def _facts(draft: Draft) -> tuple[tuple[str, float], ...]:
         ("weight_bytes", float(sum(resident.values()))),
         ("matmul_bytes_per_token", float(sum(resident[n] for n in products))),
         ("matmul_macs_per_token", float(sum(sizes[n] for n in products))),
-        ("layer_matmul_macs_per_token", float(sum(sizes[n] for n in _layer_products(draft.instrs, names)))),
+        ("layer_matmul_macs_per_token", float(sum(sizes[n] for n in _token_products(draft, names)))),
     )
 
 
-def _layer_products(instrs: list[Instruction], names: list[str]) -> list[str]:
-    """Slots that every prompt token is multiplied with; the head sees sampled rows only."""
-    return [names[i.weight] for i in instrs if isinstance(i, (Matmul, HeadMatmul)) and i.layer >= 0]
+def _token_products(draft: Draft, names: list[str]) -> list[str]:
+    """Slots that every prompt token is multiplied with; the head and most of the last layer see sampled rows only."""
+    products = (i for i in draft.instrs if isinstance(i, (Matmul, HeadMatmul)))
+    return [names[i.weight] for i in products if draft.buffers[i.dst].rows == "tokens"]

@@ -87,10 +87,11 @@ def route(draft: Draft) -> None:
     large, small = _Touched(), _Touched()  # since the last barrier of each kind of step
     while pending:
         index = _next_free(pending, large, small)
-        if index is None:
-            index, first = 0, pending[0]
-            passed = not small.meets(first.small, Access.crosses)
-            out.append(Barrier(layer=first.instr.layer, large=passed))
+        if index is None:  # small steps wait as seldom as they can
+            index = _next_free(pending, _Touched(), small)
+            passed = index is not None
+            index = index or 0
+            out.append(Barrier(layer=pending[index].instr.layer, large=passed))
             large, small = _Touched(), small if passed else _Touched()
         taken = pending.pop(index)
         large.add(taken.large)

@@ -1,17 +1,18 @@
 """shard: turns each graph node into instructions whose partition over cores is fixed by the instruction table.
 
 Values that one instruction wants side by side (queries, keys and values; gate and up) are given one buffer here, sums
-into the residual stream become accumulating products, and rows that are not sampled are dropped before the final norm.
+into the residual stream become accumulating products, and what no cache needs is computed for sampled rows alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 
 from undiced.compiler.host.draft import Draft, Spot
 from undiced.compiler.host.experts import moe_ffn, moe_route
-from undiced.compiler.host.latent import mla_attention
+from undiced.compiler.host.latent import latent_store, mla_attention
 from undiced.compiler.host.rules import ELSEWHERE, HEAD_GRANULE, activation_of, emit, place, quantized, weight
+from undiced.compiler.host.sampled import CACHED, Samples, values_of_tokens
 from undiced.core.errors import UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.model import Node
@@ -23,7 +24,6 @@ from undiced.program.host.instruction import (
     Add,
     Attention,
     Embed,
-    Gather,
     Glu,
     KvStore,
     Layernorm,
@@ -35,6 +35,7 @@ from undiced.program.host.instruction import (
     Scale,
     Softcap,
 )
+from undiced.program.host.program import Rows
 
 _ROTATIONS = ("rope", "rmsnorm", "position_scale")  # what attention's inputs may go through after their product
 _TOGETHER: dict[str, tuple[tuple[str, int], ...]] = {  # a buffer for so many inputs of an operator
@@ -48,22 +49,16 @@ _ROPE_STYLES = {"half": RopeStyle.HALF, "interleaved": RopeStyle.INTERLEAVED}
 def shard(draft: Draft) -> None:
     """Fills `draft.instrs` over virtual buffers."""
     _check(draft)
-    group_neighbors(draft)
-    sums = accumulating_sums(draft)
-    last_layer = max(node.layer for node in draft.graph.nodes)
-    gathered = False
-    for node in draft.graph.nodes:
-        if node.layer < 0 and draft.kv and not gathered and _after(draft, node, last_layer):
-            _gather(draft, node)
-            gathered = True
-        if node.out in sums.dropped:
-            draft.spots[node.out] = draft.spots[node.ins[sums.dropped[node.out]]]
-            continue
-        target = sums.targets.get(node.out)
-        if target is not None:
-            _SUMMED[node.op](draft, node, draft.spots[target])
-        else:
-            _RULES[node.op](draft, node)
+    whole = values_of_tokens(draft.graph)
+    of_tokens = [node for node in draft.graph.nodes if node.out in whole]
+    of_samples = [node for node in draft.graph.nodes if node.out not in whole]
+    group_neighbors(draft, whole)
+    sums = accumulating_sums(draft, [*of_tokens, *of_samples])
+    for node in of_tokens:
+        if node.op in CACHED:
+            _STORES[node.op](draft, node)
+        _lower(draft, node, sums)
+    _lower_samples(draft, of_samples, whole, sums)
     logits = draft.spots[draft.graph.output]
     draft.instrs.append(Sample(a=logits.buffer, vocab=draft.graph.config.vocab, note=draft.graph.output))
 
@@ -77,18 +72,35 @@ def _check(draft: Draft) -> None:
             )
 
 
-def _after(draft: Draft, node: Node, last_layer: int) -> bool:
-    """Whether a node outside the layers comes behind them."""
-    made = {n.out: n.layer for n in draft.graph.nodes}
-    return any(made.get(name) == last_layer for name in node.ins)
+def _lower_samples(draft: Draft, nodes: Sequence[Node], whole: Container[str], sums: Sums) -> None:
+    """Nodes of which only sampled rows are wanted.
+
+    What products add to is copied first, apart from what is only read: each core may keep copies of that to itself.
+    """
+    samples, sources = Samples(draft, _NORMS), dict[str, Spot]()
+    for node in nodes:
+        if node.op in CACHED:
+            _STORES[node.op](draft, node)
+        target = sums.targets.get(node.out)
+        if target is not None and target in whole:
+            sources[target] = samples.copy(target, node.layer)
+    for node in nodes:
+        for name in node.ins[:1] if node.op in CACHED else node.ins:
+            samples.read(name, node.layer)
+        target = sums.targets.get(node.out)
+        if target in sources:
+            draft.spots[target] = sources[target]
+        _lower(draft, node, sums)
 
 
-def _gather(draft: Draft, node: Node) -> None:
-    """From here on only sampled rows matter."""
-    spot = draft.spots[node.ins[0]]
-    buffer = draft.new_buffer("sampled", spot.width, "samples")
-    draft.instrs.append(Gather(dst=buffer, a=spot.buffer, columns=spot.width, note=node.ins[0]))
-    draft.spots[node.ins[0]] = Spot(buffer, 0, spot.width)
+def _lower(draft: Draft, node: Node, sums: Sums) -> None:
+    """A node's instructions, over values that lie where it wants them."""
+    if node.out in sums.dropped:
+        draft.spots[node.out] = draft.spots[node.ins[sums.dropped[node.out]]]
+    elif node.out in sums.targets:
+        _SUMMED[node.op](draft, node, draft.spots[sums.targets[node.out]])
+    else:
+        _RULES[node.op](draft, node)
 
 
 class Sums:
@@ -104,12 +116,15 @@ class Sums:
         self.dropped: dict[str, int] = {}
 
 
-def accumulating_sums(draft: Draft) -> Sums:
-    """Finds `add(x, product)` where nothing else reads the product's value and nothing reads x afterwards."""
+def accumulating_sums(draft: Draft, nodes: Sequence[Node]) -> Sums:
+    """Finds `add(x, product)` where nothing else reads the product's value and nothing reads x afterwards.
+
+    nodes: the graph's, in the order in which they are computed.
+    """
     sums, uses, made = Sums(), draft.uses(), draft.producer()
-    order = {node.out: i for i, node in enumerate(draft.graph.nodes)}
-    last_use = {name: order[node.out] for node in draft.graph.nodes for name in node.ins}
-    for node in draft.graph.nodes:
+    order = {node.out: i for i, node in enumerate(nodes)}
+    last_use = {name: order[node.out] for node in nodes for name in node.ins}
+    for node in nodes:
         if node.op != "add":
             continue
         for kept, added in ((0, 1), (1, 0)):
@@ -122,21 +137,27 @@ def accumulating_sums(draft: Draft) -> Sums:
     return sums
 
 
-def group_neighbors(draft: Draft) -> None:
-    """Gives products that are wanted side by side one buffer: q, k and v of each attention, gate and up of a GLU."""
+def group_neighbors(draft: Draft, whole: Container[str]) -> None:
+    """Gives products that are wanted side by side one buffer: q, k and v of each attention, gate and up of a GLU.
+
+    Queries of sampled rows are alone: keys and values are of every token.
+    """
     made, uses = draft.producer(), draft.uses()
     for node in draft.graph.nodes:
         chains = [_chain(name, made, uses) for name in node.ins] if node.op in _TOGETHER else []
         for buffer, count in _TOGETHER.get(node.op, ()):
-            _side_by_side(draft, buffer, chains[:count], made)
+            for rows in ("tokens", "samples"):
+                alike = [chain for chain in chains[:count] if (chain[0] in whole) == (rows == "tokens")]
+                if alike:
+                    _side_by_side(draft, buffer, alike, made, rows)
             chains = chains[count:]
 
 
-def _side_by_side(draft: Draft, buffer: str, chains: list[list[str]], made: dict[str, Node]) -> None:
+def _side_by_side(draft: Draft, buffer: str, chains: list[list[str]], made: dict[str, Node], rows: Rows) -> None:
     """What is rotated or normalized goes to the same columns of a second buffer: only row-wise ones write it."""
     widths = [_width(draft, made[chain[-1]]) for chain in chains]
-    products = draft.new_buffer(buffer, sum(widths))
-    rotated = draft.new_buffer("rotated", sum(widths)) if any(len(c) > 1 for c in chains) else products
+    products = draft.new_buffer(buffer, sum(widths), rows)
+    rotated = draft.new_buffer("rotated", sum(widths), rows) if any(len(c) > 1 for c in chains) else products
     start = 0
     for chain, width in zip(chains, widths, strict=True):
         for name in chain:
@@ -253,15 +274,14 @@ def _rope(draft: Draft, node: Node) -> None:
     emit(draft, node, rope)
 
 
-def _attention(draft: Draft, node: Node) -> None:
-    if node.integer("head_dim") % HEAD_GRANULE:
+def _kv_store(draft: Draft, node: Node) -> None:
+    layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
+    if head_dim % HEAD_GRANULE:
         raise UnsupportedError(
-            f"The host engine needs head dimensions that are multiples of {HEAD_GRANULE}, "
-            f"not {node.integer('head_dim')}.",
+            f"The host engine needs head dimensions that are multiples of {HEAD_GRANULE}, not {head_dim}.",
             remedy=ELSEWHERE,
         )
-    q, k, v = (draft.spots[name] for name in node.ins)
-    layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
+    k, v = (draft.spots[name] for name in node.ins[1:])
     index = len(draft.kv)
     reach = node.integer("window") or node.integer("chunk")
     draft.kv[layer] = KvLayer(kv_heads, head_dim, reach, type=draft.kv_type)
@@ -275,16 +295,20 @@ def _attention(draft: Draft, node: Node) -> None:
         head_dim=head_dim,
     )
     emit(draft, node, store)
+
+
+def _attention(draft: Draft, node: Node) -> None:
+    q, head_dim = draft.spots[node.ins[0]], node.integer("head_dim")
     heads = node.integer("heads")
-    spot = place(draft, node, heads * head_dim)
+    spot = place(draft, node, heads * head_dim, q)
     attention = Attention(
         dst=spot.buffer,
         q=q.buffer,
         sinks=weight(draft, node, 0),
-        kv_layer=index,
+        kv_layer=draft.kv_index(node),
         start=q.start,
         heads=heads,
-        kv_heads=kv_heads,
+        kv_heads=node.integer("kv_heads"),
         head_dim=head_dim,
         window=node.integer("window"),
         chunk=node.integer("chunk"),
@@ -364,4 +388,6 @@ _RULES: dict[str, Callable[[Draft, Node], None]] = {
     "moe_route": moe_route,
     "moe_ffn": moe_ffn,
 }
+_NORMS = {"rmsnorm": _rmsnorm, "layernorm": _layernorm}
+_STORES = {"attention": _kv_store, "mla_attention": latent_store}
 _SUMMED: dict[str, Callable[[Draft, Node, Spot | None], None]] = {"linear": _linear, "moe_ffn": moe_ffn}

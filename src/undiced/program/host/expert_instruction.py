@@ -26,7 +26,6 @@ class Route(Instr, frozen=True, kw_only=True, tag=16):
     together; weights are scores, divided by their sum if
     `normalize`, times scaling"""
 
-    row_kind = "tokens"
     dst: Floats
     a: Floats
     bias: Vector = NONE
@@ -61,7 +60,6 @@ class _OfExperts(Instr, frozen=True, kw_only=True):
     """A product with the matrices of the experts that `routes` names for a token, stacked in one slot."""
 
     split = Partition.COLUMNS
-    row_kind = "tokens"
     dst: Factor
     a: Factor
     routes: Floats

@@ -167,7 +167,6 @@ class Rope(Instr, frozen=True, kw_only=True, tag=6):
     """dst = a[:, start:start+heads*head_dim] with `dims` columns of each head, from `offset` on, rotated by position;
     constant: inverse frequencies, divided by `factors`; cosine and sine times magnitude"""
 
-    row_kind = "tokens"
     dst: Floats
     a: Floats
     factors: Vector = NONE
@@ -216,7 +215,6 @@ class Attention(Instr, frozen=True, kw_only=True, tag=8):
     `chunk` of positions that the query's lies in (0: none); softcap 0: none; sinks: one logit a head"""
 
     split = Partition.HEADS
-    row_kind = "tokens"
     dst: Floats
     q: Floats
     sinks: Vector = NONE
@@ -340,7 +338,6 @@ class Sample(Instr, frozen=True, kw_only=True, tag=15):
 class PositionScale(Instr, frozen=True, kw_only=True, tag=22):
     """dst[t, start:start+columns] = a * (1 + scale * log(1 + floor((position of t + 1) / floor)))"""
 
-    row_kind = "tokens"
     dst: Floats
     a: Floats
     start: Offset

@@ -57,7 +57,6 @@ class LatentAttention(Instr, frozen=True, kw_only=True, tag=21):
     query is q[:, h*rank:(h+1)*rank], and behind it the last `rope` columns of turned[:, h*(nope+rope):][:nope+rope]"""
 
     split = Partition.HEADS
-    row_kind = "tokens"
     dst: Floats
     q: Floats
     turned: Floats
