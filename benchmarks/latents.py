@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from undiced import _native
 from undiced.checkpoint import TensorInfo
@@ -113,7 +114,7 @@ def main() -> None:
     args = parser.parse_args()
     room = max(args.contexts) + STEPS
     graph = build_config(shaped(args.layers, args.experts, room), "Q4_0")
-    graph = replace(graph, slots=tuple(replace(slot, sources=(Source(slot.name),)) for slot in graph.slots))
+    graph = replace(graph, slots=tuple(structs.replace(slot, sources=(Source(slot.name),)) for slot in graph.slots))
     program = compile(graph, host(args.threads), Bounds(1, room))
     backend = HostBackend(program, Random(graph), threads=args.threads, pages=-(-room // PAGE_TOKENS), max_tokens=CHUNK)
     backend.warm_up()

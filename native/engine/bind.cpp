@@ -22,6 +22,7 @@
 #include "arrays.h"
 #include "bind_sampling.h"
 #include "engine.h"
+#include "kept.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -90,6 +91,21 @@ class PyEngine {
     }
 
     void load_vector(int slot, const Floats& values) { engine_->load_vector(slot, span_of(values)); }
+
+    bool read_kept(int fd, std::uint64_t offset, const nb::bytes& sums) {
+        if (sums.size() % sizeof(std::uint64_t) != 0) return false;
+        std::vector<std::uint64_t> own(sums.size() / sizeof(std::uint64_t));
+        if (!own.empty()) std::memcpy(own.data(), sums.data(), sums.size());
+        nb::gil_scoped_release unlocked;
+        return engine_->read_kept(fd, offset, own);
+    }
+
+    std::uint64_t write_kept(int fd, std::uint64_t offset, std::size_t chunk) const {
+        nb::gil_scoped_release unlocked;
+        return engine_->write_kept(fd, offset, chunk);
+    }
+
+    std::size_t kept_bytes() const { return engine_->kept_bytes(); }
 
     void open_slot(int slot, const Ints& prompt, const Ints& bias_ids, const Floats& bias_values, const Ints& eos,
                    const Ints& allowed, int prompt_tokens) {
@@ -306,6 +322,13 @@ void bind_engine(nb::module_& m) {
              "Pack matrix slots (slot, parts) from stacked parts (bytes, format, rows, columns, row_index, "
              "transposed): rows and columns are the file's, row_index counts rows after the transposition.")
         .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
+        .def("read_kept", &PyEngine::read_kept, "fd"_a, "offset"_a, "sums"_a,
+             "Fill all slots with kept_bytes of a file, whose chunks must have these sums (8 bytes each); whether it "
+             "did.")
+        .def("write_kept", &PyEngine::write_kept, "fd"_a, "offset"_a, "chunk"_a,
+             "Write a chunk of KEPT_CHUNK bytes of all slots to its place behind offset; its sum. Steps may run "
+             "meanwhile. RuntimeError for what can't be written.")
+        .def("kept_bytes", &PyEngine::kept_bytes, "Bytes of all slots as they lie in memory.")
         .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
              "allowed"_a, "prompt_tokens"_a = 0,
              "Start a new sequence: its sampling state, and how long its prompt is.")
@@ -351,6 +374,7 @@ NB_MODULE(_native, m) {
     m.attr("NOTHING_ALLOWED") = kNothingAllowed;
     m.attr("NOT_REACHED") = kNotReached;
     m.attr("PAGE_TOKENS") = kPageTokens;
+    m.attr("KEPT_CHUNK") = kKeptChunk;
     m.attr("OPS") = op_codes();
     bind_engine(m);
     mesh::bind(m);

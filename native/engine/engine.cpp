@@ -125,6 +125,22 @@ void Engine::load_vector(int slot, std::span<const float> values) {
     state_->weights.load_vector(slot, values);
 }
 
+bool Engine::read_kept(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums) {
+    const Busy busy(*this);
+    loaded_ = false;
+    return state_->weights.read(fd, offset, sums, state_->team);
+}
+
+std::uint64_t Engine::write_kept(int fd, std::uint64_t offset, std::size_t chunk) const {
+    if (state_ == nullptr) throw std::runtime_error("the engine is closed");
+    return state_->weights.write(fd, offset, chunk);
+}
+
+std::size_t Engine::kept_bytes() const {
+    if (state_ == nullptr) throw std::runtime_error("the engine is closed");
+    return state_->weights.kept_bytes();
+}
+
 void Engine::open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                        std::span<const float> bias_values, std::span<const std::int32_t> eos,
                        std::span<const std::int32_t> allowed, int prompt_tokens) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -65,6 +66,14 @@ void Region::mostly_unused(std::size_t begin, std::size_t end) const {
     const std::size_t first = (begin + kPage - 1) & ~(kPage - 1), last = end & ~(kPage - 1);
     if (first + kHugePage <= last && last <= bytes_) madvise(data_ + first, last - first, MADV_NOHUGEPAGE);
 #endif
+}
+
+void Region::clear() const {
+    if (data_ == nullptr) return;
+#if defined(__linux__)  // elsewhere the call is only a hint
+    if (madvise(data_, bytes_, MADV_DONTNEED) == 0) return;
+#endif
+    std::memset(data_, 0, bytes_);
 }
 
 Region::~Region() {

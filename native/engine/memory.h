@@ -27,6 +27,9 @@ class Region {
     // Bytes [begin, end) are seldom touched: no huge page shall provide them with their neighbors.
     void mostly_unused(std::size_t begin, std::size_t end) const;
 
+    // All bytes are zero again, and take no memory.
+    void clear() const;
+
     // Bytes of the region that lie in huge pages now; 0 where the system does not tell.
     std::size_t huge_bytes() const;
 

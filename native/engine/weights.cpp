@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "isa.h"
+#include "kept.h"
 
 namespace undiced {
 namespace {
@@ -73,6 +74,7 @@ Weights::Weights(const std::vector<SlotSpec>& specs) {
         total = checked_sum(total, slots_.back().bytes);
     }
     memory_ = Region(total, "the weights");
+    bytes_ = total;
     auto* at = reinterpret_cast<std::uint8_t*>(memory_.data());
     for (Slot& slot : slots_) {
         slot.data = at;
@@ -133,6 +135,21 @@ void Weights::load_vector(int index, std::span<const float> values) {
         refuse(index, std::to_string(values.size()) + " values given, the slot has " + std::to_string(slot.columns()));
     std::copy(values.begin(), values.end(), reinterpret_cast<float*>(slot.data));
     slot.loaded = true;
+}
+
+bool Weights::read(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums, Team& team) {
+    for (Slot& slot : slots_) slot.loaded = false;
+    if (!read_kept(fd, offset, {reinterpret_cast<std::uint8_t*>(memory_.data()), bytes_}, sums, team)) {
+        memory_.clear();
+        return false;
+    }
+    for (Slot& slot : slots_) slot.loaded = true;
+    return true;
+}
+
+std::uint64_t Weights::write(int fd, std::uint64_t offset, std::size_t chunk) const {
+    check_loaded();
+    return write_kept(fd, offset, {reinterpret_cast<const std::uint8_t*>(memory_.data()), bytes_}, chunk);
 }
 
 void Weights::check_loaded() const {

@@ -21,6 +21,7 @@ NON_FINITE: int
 NOTHING_ALLOWED: int
 NOT_REACHED: int
 PAGE_TOKENS: int
+KEPT_CHUNK: int  # bytes of kept weights that have a sum
 OPS: dict[str, int]
 
 class Engine:
@@ -63,6 +64,20 @@ class Engine:
 
         Rows and columns are the file's; row_index (int32) counts rows after the transposition.
         """
+
+    def read_kept(self, fd: int, offset: int, sums: bytes) -> bool:
+        """Fills all slots with `kept_bytes` of a file, if each chunk of it has its sum (8 bytes each, in order); else
+        they hold nothing and False comes back.
+        """
+
+    def write_kept(self, fd: int, offset: int, chunk: int) -> int:
+        """Writes a chunk of all slots to its place behind `offset`; its sum. Steps may run meanwhile, `close` must not.
+
+        RuntimeError for what can't be written.
+        """
+
+    def kept_bytes(self) -> int:
+        """Bytes of all slots as they lie in memory."""
 
     def load_vector(self, slot: int, values: Floats) -> None: ...
     def open_slot(

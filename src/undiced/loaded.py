@@ -56,14 +56,17 @@ def _backends(
     compiled: Compiled, guessing: Compiled | None, progress: Progress | None
 ) -> tuple[HostBackend, HostBackend | None]:
     from undiced.engine.host import HostBackend
+    from undiced.engine.kept import KeptWeights
     from undiced.engine.pool import pools
 
     [pages] = pools([compiled.program], [None if guessing is None else guessing.program])
-    backend = HostBackend(compiled.program, compiled.checkpoint, pages=pages, progress=progress)
+    kept = KeptWeights(compiled.checkpoint, compiled.program.slots)
+    backend = HostBackend(compiled.program, compiled.checkpoint, pages=pages, progress=progress, kept=kept)
     if guessing is None:
         return backend, None
     try:
-        return backend, HostBackend(guessing.program, guessing.checkpoint, pages=pages, team=backend)
+        kept = KeptWeights(guessing.checkpoint, guessing.program.slots)
+        return backend, HostBackend(guessing.program, guessing.checkpoint, pages=pages, team=backend, kept=kept)
     except BaseException:
         backend.close()
         raise

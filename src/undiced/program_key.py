@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced import __version__
+from undiced.core.build import files_of
 from undiced.core.digest import sha256
 from undiced.core.errors import CheckpointError
 
@@ -30,19 +29,7 @@ def program_key(checkpoint: Checkpoint, *how: object) -> str | None:
     if checkpoint.kind != "gguf" or len(part_names(path.name)) > 1:
         return None
     try:
-        known = (__version__, _build(), checkpoint.name, identity(path), *how)
+        known = (__version__, files_of(_MAKERS), checkpoint.name, identity(path), *how)
     except (OSError, CheckpointError):
         return None
     return sha256(repr(known).encode()).hexdigest()
-
-
-def _build() -> list[tuple[str, int, int]]:
-    """Sizes and times of the files by which programs are made."""
-    root, found = Path(__file__).parent, []
-    for folder in _MAKERS:
-        with os.scandir(root / folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".py"):
-                    status = entry.stat()
-                    found.append((f"{folder}/{entry.name}", status.st_size, status.st_mtime_ns))
-    return sorted(found)

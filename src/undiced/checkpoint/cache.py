@@ -40,6 +40,25 @@ def model_path(model: PackagedModel) -> Path:
     return cache_dir() / "models" / model.name / model.file
 
 
+def packed_dir() -> Path:
+    """Where packed weights are kept; see `engine.kept`."""
+    return cache_dir() / "weights"
+
+
+def packed_prefix(path: Path) -> str:
+    """How the names of files begin that hold the packed weights of a model's file."""
+    from undiced.core.digest import sha256
+
+    return f"{sha256(os.fsencode(path.absolute())).hexdigest()[:16]}-"
+
+
+def forget_packed(path: Path) -> None:
+    """Delete the packed weights of a model's file."""
+    with suppress(OSError):
+        for file in packed_dir().glob(f"{packed_prefix(path)}*"):
+            file.unlink(missing_ok=True)
+
+
 def is_cached(model: PackagedModel) -> bool:
     """Whether the whole file is there, by its SHA-256.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from undiced.checkpoint import hub_cache
-from undiced.checkpoint.cache import exclusive, model_path
+from undiced.checkpoint.cache import exclusive, forget_packed, model_path
 from undiced.checkpoint.catalog import CATALOG
 from undiced.checkpoint.hub_ref import hub_ref
 from undiced.core.errors import FetchError, ModelNotFoundError
@@ -32,6 +32,7 @@ def _packaged(name: str) -> int:
     if not path.exists():
         raise ModelNotFoundError(f"{name} is not in the cache.", remedy="`undiced models` lists what is.")
     nbytes = path.stat().st_size
+    forget_packed(path)
     with exclusive(path.parent):
         shutil.rmtree(path.parent)
     return nbytes
@@ -46,4 +47,5 @@ def _of_the_hub(name: str) -> int:
             f"{quoted(name)} is no model that was fetched.",
             remedy="`undiced models` lists those; delete a file or folder of your own yourself.",
         )
+    forget_packed(found[0].path)
     return hub_cache.remove(found[0])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 PREFIX = "UNDICED_"
-_NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA", "PEPPER"))  # read elsewhere
+_NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA", "KEPT_MB", "PEPPER"))  # read elsewhere
 _ASKED_ONCE = frozenset(("--help", "--version", "--install-completion", "--show-completion"))
 _ALIKE = 0.85  # of the letters, the prefix with them
 _TRUE = frozenset(("1", "true", "t", "yes", "y", "on"))

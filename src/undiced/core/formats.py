@@ -8,8 +8,9 @@ Sources: block layouts of the GGUF specification, checked bit by bit against the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 
 class Layout(IntEnum):
@@ -26,8 +27,7 @@ class Layout(IntEnum):
 OURS = 1000  # type numbers from here on are not GGUF's
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """One number format of a checkpoint.
 
     Attributes:

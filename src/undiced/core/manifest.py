@@ -5,14 +5,14 @@ Model families write it, the compiler passes it on, engines obey it and know no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 TransformKind = Literal["transpose", "split", "every", "permute_rope", "add_one"]
 
 
-@dataclass(frozen=True, slots=True)
-class Transform:
+class Transform(Struct, frozen=True):
     """One step of a closed list, applied to a tensor of shape (rows, columns) or (n,), outermost dimension first.
 
     transpose                     (r, c) -> (c, r); dense formats only
@@ -27,16 +27,14 @@ class Transform:
     b: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A tensor of the checkpoint and the steps that turn it into (a part of) a slot; no steps means as it is."""
 
     tensor: str
     transforms: tuple[Transform, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WeightSlot:
+class WeightSlot(Struct, frozen=True):
     """One weight of a program: a matrix (rows = outputs, columns = inputs) or a vector (rows = 1).
 
     Attributes:

@@ -42,6 +42,11 @@ def open_regular(path: Path) -> tuple[int, int]:
         raise
 
 
+def is_own(status: os.stat_result) -> bool:
+    """Whether nobody but the user may write to a file or a folder."""
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def read_file(path: Path, limit: int) -> bytes:
     """The bytes of a small file. Raises CheckpointError for one that is empty, unreadable, or longer than `limit`."""
     name = file_name(path)

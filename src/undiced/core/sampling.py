@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TypeVar
 
+from msgspec import Struct
+
 TOP_LOGPROBS_MAX = 20
 SEED_BITS = 64
 NO_TARGET = -1
@@ -23,8 +25,7 @@ _INT32_MAX = (1 << 31) - 1
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """A closed range of numbers; NaN is in none."""
 
     low: float
@@ -34,8 +35,7 @@ class Range:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A row of the table.
 
     Attributes:
@@ -54,8 +54,7 @@ class Parameter:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordField:
+class RecordField(Struct, frozen=True):
     """A field of the engine's record: its name, numpy's name of its type, and the values that the engine accepts."""
 
     name: str

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.core.manifest import WeightSlot
     from undiced.engine.backend import AnyStep
+    from undiced.engine.keeping import Keeping
+    from undiced.engine.kept import KeptWeights
     from undiced.program import HostProgram
 
 Number = TypeVar("Number", int, float)
@@ -99,6 +101,8 @@ class HostBackend:
         progress: called with (bytes packed, bytes in all).
         powercap: where the kernel exposes counters of energy.
         team: another backend, whose threads do this one's steps too; the two never step at the same time.
+        kept: packed weights of a run before, or where to keep them for the next one; the attribute `packed` says
+            whether all were packed in this run.
 
     Raises:
         CompileError: the program breaks a rule of the instruction table.
@@ -119,6 +123,7 @@ class HostBackend:
         progress: Progress | None = None,
         powercap: Path = POWERCAP,
         team: HostBackend | None = None,
+        kept: KeptWeights | None = None,
     ) -> None:
         verify(program)
         bounds = program.bounds
@@ -170,12 +175,33 @@ class HostBackend:
         self._hidden = hidden_buffer(program)
         self._submitted = Submitted(self.limits.in_flight)
         self._energy = Energy(powercap)
-        self._load(program.slots, checkpoint, progress)
+        self._keeping, self._answered = self._filled(program, checkpoint, progress, kept), False
         # Of the steps in flight, and of the one that was collected last.
         self._outputs = [_results(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
         # Native tickets of those in flight, if they run on a thread of the engine's own.
         self._apart: deque[int] = deque()
         self._before = self._energy.counts()
+
+    def _filled(
+        self, program: HostProgram, checkpoint: Checkpoint, progress: Progress | None, kept: KeptWeights | None
+    ) -> Keeping | None:
+        """Read or pack all weights; what shall write them down, if they are to be kept."""
+        self.packed = kept is None or not kept.read_into(self._engine)
+        if self.packed:
+            self._load(program.slots, checkpoint, progress)
+        elif progress is not None:
+            progress(1, 1)
+        if kept is None or not kept.missing:
+            return None
+        from undiced.engine.keeping import Keeping
+
+        return Keeping(kept, self._engine)
+
+    def _first(self) -> None:
+        """The first step for somebody is done."""
+        self._answered = True
+        if self._keeping is not None:
+            self._keeping.begin()
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done = sum(resident_bytes(slot) for slot in slots), 0
@@ -219,7 +245,9 @@ class HostBackend:
         row = memoryview(likeliest_row(0))
         first = PlainStep(zero, zero, ints([0, 1]), zero, table(zero, 1), zero, row)
         self.open_slot(0, SlotState())
+        answered, self._answered = self._answered, True
         self.collect(self.submit(first))
+        self._answered = answered
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Reset a slot for a new sequence."""
@@ -260,6 +288,8 @@ class HostBackend:
         if batch.hidden:
             out.hidden = self.buffer(self._hidden)
         self._submitted.done()
+        if not self._answered:
+            self._first()
         if self._apart:
             self._apart.popleft()
             self._before = self._energy.counts()  # where the step behind it began
@@ -295,5 +325,7 @@ class HostBackend:
 
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""
+        if self._keeping is not None:
+            self._keeping.stop()
         self._engine.close()
         self._energy.close()

@@ -68,6 +68,7 @@ def open_draft(options: BackendOptions, progress: Progress, target: Backend) -> 
 def _opened(options: BackendOptions, progress: Progress, team: HostBackend | None) -> HostBackend:
     from undiced.checkpoint import open_checkpoint
     from undiced.engine.host import HostBackend
+    from undiced.engine.kept import KeptWeights
     from undiced.program import HostProgram
     from undiced.program.file import decode
 
@@ -91,6 +92,7 @@ def _opened(options: BackendOptions, progress: Progress, team: HostBackend | Non
         isa=options.isa,
         progress=lambda done, total: progress(done / max(1, total), "packing weights"),
         team=team,
+        kept=KeptWeights(checkpoint, program.slots),
     )
     _check_files(options)  # somebody may have written to them meanwhile
     backend.warm_up()

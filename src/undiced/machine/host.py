@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from undiced.core.digest import sha256
 from undiced.core.errors import CompileError
@@ -12,8 +13,7 @@ from undiced.core.memory import main_memory_bytes
 _MAX_THREADS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """A host's processor, as far as placing a model needs it.
 
     Attributes:

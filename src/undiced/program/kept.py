@@ -1,13 +1,13 @@
 """Host programs that were compiled before, as files in a folder of the user's own: one for each model file and bounds.
 
 A file that is absent, damaged, of another build or not the user's alone is as good as none. Nothing in it is executed:
-it is data of known types, sealed by a digest, and whoever runs the program verifies it as any other.
+it is data of known types, sealed by a digest. Only what has passed `verify` is kept, so that it is not verified again
+where it is read; the engine checks every instruction in any case.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import msgspec
 
 from undiced.core.digest import sha256
 from undiced.core.errors import CheckpointError
-from undiced.core.opening import read_if_there
+from undiced.core.opening import is_own, read_if_there
 from undiced.program.host.program import HostProgram
+from undiced.program.host.verify import verify, vouch
 
 _DIGEST_BYTES = 32
 _ENDING = ".program"
@@ -41,7 +42,7 @@ class KeptPrograms:
     def get(self, key: str) -> Kept | None:
         """What was kept under a key."""
         try:
-            if not self._own():
+            if not is_own(self._folder.stat()):
                 return None
             data = read_if_there(self._path(key), MOST_BYTES)
             if data is None or sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
@@ -49,17 +50,21 @@ class KeptPrograms:
             found = msgspec.msgpack.decode(data[:-_DIGEST_BYTES], type=Kept)
         except (CheckpointError, OSError, ValueError, ArithmeticError, RecursionError):  # msgspec's are ValueErrors
             return None
-        return found if found.key == key else None
+        if found.key != key:
+            return None
+        vouch(found.program)
+        return found
 
     def put(self, kept: Kept) -> None:
-        """Keep one, if the folder can be written and it is not too large."""
+        """Keep one, if the folder can be written and it is not too large. Raises CompileError for an illegal one."""
+        verify(kept.program)
         data = msgspec.msgpack.encode(kept)
         data += sha256(data).digest()
         if len(data) > MOST_BYTES:
             return
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._own():
+            if not is_own(self._folder.stat()):
                 return
             path = self._path(kept.key)
             new = path.with_suffix(f".{os.getpid()}")
@@ -75,11 +80,6 @@ class KeptPrograms:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{_ENDING}"
-
-    def _own(self) -> bool:
-        """Whether nobody but the user may write to the folder."""
-        status = self._folder.stat()
-        return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     def _prune(self) -> None:
         files = [file for file in self._folder.iterdir() if file.suffix == _ENDING]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from undiced.serve.delta import EngineStats
 from undiced.serve.lengths import Lengths
@@ -17,8 +18,7 @@ _RATE_WINDOW_S = 1.0
 _RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
 
 
-@dataclass(slots=True)
-class Figures:
+class Figures(Struct):
     """Counters from the start.
 
     Attributes:

@@ -5,10 +5,9 @@ nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from undiced.serve.odds import kind_of
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from undiced.serve.sequence import Sequence
 
 
-@dataclass(slots=True, eq=False)
-class Task:
+class Task(Struct, eq=False):
     """What the draft model does for one sequence.
 
     Attributes:
@@ -85,8 +83,7 @@ class Worth(Struct, frozen=True):
         return self.row + self.base / drafting + self.each
 
 
-@dataclass(slots=True, eq=False)
-class Guessing:
+class Guessing(Struct, eq=False):
     """What a draft model does for a step.
 
     Attributes:

@@ -7,9 +7,10 @@ grammar, if there is one. Knows token ids and a matcher; neither text nor gramma
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,8 +22,7 @@ NO_BUDGET = -1
 _WORD = 32  # tokens of a word of a mask
 
 
-@dataclass(frozen=True, slots=True)
-class Guide:
+class Guide(Struct, frozen=True):
     """What an answer has to look like.
 
     Attributes:

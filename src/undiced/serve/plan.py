@@ -5,10 +5,9 @@ A fresh object for each step, so that several can be in flight. No arrays; `Step
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from undiced.serve.guesser import Guessing
@@ -28,8 +27,7 @@ class Scored(Struct, frozen=True):
         return range(self.row, self.row + len(self.positions))
 
 
-@dataclass(slots=True, eq=False)
-class Plan:
+class Plan(Struct, eq=False):
     """A step.
 
     Attributes:

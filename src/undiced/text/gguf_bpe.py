@@ -5,9 +5,10 @@ encodes can be left for later: it takes longer, and more memory, than all else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from undiced.checkpoint.gguf_fields import CopiedStrings, Fields
 from undiced.core.errors import CheckpointError, UnsupportedError

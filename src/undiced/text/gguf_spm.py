@@ -7,9 +7,10 @@ the order of published tokenizer.json files. Finding 500,000 merges takes a seco
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from undiced.core.errors import CheckpointError
 from undiced.text.gguf_bpe import add_special_tokens

@@ -8,8 +8,9 @@ chat_template.json or processor_config.json; tokens in tokenizer_config.json and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from undiced.core.opening import read_if_there
 from undiced.text.source import TextSource
@@ -30,8 +31,7 @@ _GGUF_TOKENS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ChatTemplate:
+class ChatTemplate(Struct, frozen=True):
     """One model's chat format, as its files have it.
 
     Attributes:

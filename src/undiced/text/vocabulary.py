@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from undiced.core.errors import CheckpointError
 from undiced.text.endings import BEGINNINGS, ENDINGS, endings
@@ -37,8 +38,7 @@ _CONTROL = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN)})
 DEFAULTS = {"llama": {"bos": 1, "eos": 2, "unknown": 0}, "gpt2": {"bos": 11, "eos": 11}}  # as in llama.cpp
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True):
     """What the builders of tokenizers read.
 
     Attributes:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 from support.commands import run
 from support.meshes import compile_mesh
 from support.tiny_models import case_names, load_case, make_folder
@@ -80,7 +81,7 @@ def test_a_wrong_weight_shows_where_it_is_used_first(opened):
     checkpoint, graph = opened("llama")
     slot = next(index for index, slot in enumerate(graph.slots) if slot.name == "layers.1.ffn.up")
     other = next(slot for slot in graph.slots if slot.name == "layers.1.ffn.gate")
-    swapped = replace(graph.slots[slot], sources=other.sources)
+    swapped = structs.replace(graph.slots[slot], sources=other.sources)
     wrong = replace(graph, slots=(*graph.slots[:slot], swapped, *graph.slots[slot + 1 :]))
     found = parting(graph.nodes, trace_graph(graph, checkpoint, TOKENS), mesh_trace(checkpoint, wrong), 5e-3)
     assert (found.first.layer, found.first.op) == (1, "glu"), "gates and ups are joined where nobody else sees them"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from msgspec import structs
 from support import tiny_models
 
 from undiced import _native
@@ -49,7 +50,7 @@ def test_another_models_checkpoint_is_refused(tiny: tuple[HostProgram, Checkpoin
     program, checkpoint = tiny
     at = next(i for i, slot in enumerate(program.slots) if slot.rows > 1)
     slots = list(program.slots)
-    slots[at] = replace(slots[at], **change)  # type: ignore[arg-type]
+    slots[at] = structs.replace(slots[at], **change)  # type: ignore[arg-type]
     with pytest.raises((CheckpointError, CompileError), match=r"weights of this program|Instruction"):
         HostBackend(replace(program, slots=tuple(slots)), checkpoint)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from undiced.core.errors import CompileError
 from undiced.core.manifest import WeightSlot
@@ -66,7 +67,7 @@ def test_verify_names_a_broken_slot(tiny_llama):
     with pytest.raises(CompileError, match="No node of the graph reads weight slot 'spare'"):
         replace(graph, slots=(*graph.slots, extra)).verify()
     with pytest.raises(CompileError, match="unknown format 'Q9'"):
-        replace(graph, slots=(*graph.slots[1:], replace(graph.slots[0], format="Q9"))).verify()
+        replace(graph, slots=(*graph.slots[1:], structs.replace(graph.slots[0], format="Q9"))).verify()
     with pytest.raises(CompileError, match="one name"):
         replace(graph, slots=(*graph.slots, graph.slots[0])).verify()
     with pytest.raises(CompileError, match="must be 50 wide"):

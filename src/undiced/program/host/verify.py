@@ -42,6 +42,11 @@ def verify(program: HostProgram) -> None:
     _passed[id(program)] = program
 
 
+def vouch(program: HostProgram) -> None:
+    """Says that a program passed when it was written down, for who can tell that it is as it was."""
+    _passed[id(program)] = program
+
+
 def verify_instrs(instrs: Iterable[Instr], operands: Operands) -> None:
     """Raises CompileError that names the first instruction which breaks a rule of the table."""
     legal = _legal(operands)
