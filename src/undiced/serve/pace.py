@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from undiced.serve.sequence import Sequence
 
 _BLEND = 0.125  # weight of the newest measurement
+_LONGER = 8  # a turn may last an eighth longer for one step less
 _SEVERAL = 0.5  # of a turn: a step with several accounts, where many decode
 
 
@@ -48,9 +49,15 @@ class Pacer:
             most_s = max(policy.stall_s, min(policy.prompt_share * decode_s, policy.turn_s - decode_s))
         return self._within(budget, most_s, policy.min_chunk)
 
-    def turn(self, budget: int) -> int:
-        """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""
-        return self._within(budget, self._policy.turn_s, self._policy.min_turn)
+    def turn(self, budget: int, left: int = 0) -> int:
+        """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end.
+
+        left: tokens of the only prompt that there is; 0: there are several. Few tokens that would be left over at its
+        end cost a step of their own, so it is read in even pieces that are a little longer.
+        """
+        found = self._within(budget, self._policy.turn_s, self._policy.min_turn)
+        fewest = -(-left // min(budget, found + found // _LONGER))
+        return -(-left // fewest) if fewest * found < left else found
 
     def brief(self, decodes: int, flights: int) -> bool:
         """Whether a step that decodes so many is short enough to be planned ahead, behind so many in flight."""

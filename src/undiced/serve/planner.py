@@ -143,13 +143,17 @@ class Planner:
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self._limits.max_tokens - plan.decodes
         several = self._roster.shares.several
-        budget = self._pacer.chunk(budget, plan.decodes, several=several) if plan.decodes else self._pacer.turn(budget)
         for prompt in prompts:
             self._adopt(prompt)
         roster = self._roster
         modest = roster.shares.modest if roster.shares.several else None
         turns = Turns(prompts, roster.preempted, roster.waiting, modest, self._limits.max_tokens)
         first = turns.eldest()
+        alone = len(prompts) + len(roster.preempted) + len(roster.waiting) == 1
+        if plan.decodes:
+            budget = self._pacer.chunk(budget, plan.decodes, several=several)
+        else:
+            budget = self._pacer.turn(budget, first.left if first is not None and alone else 0)
         eldest = self._start_eldest(turns, first if self._passed >= _PASSES else turns.favored(), now)
         reserve, ended = self._reserve(budget, eldest), False
         while budget > 0:

@@ -10,7 +10,8 @@ class Policy(Struct, frozen=True):
 
     Attributes:
         max_waiting: requests in the queue; one more is refused.
-        turn_s: how long a step of prompts alone may last. min_turn: prompt tokens that it takes on all the same.
+        turn_s: how long a step of prompts alone may last, or a little longer where that saves one. min_turn: prompt
+            tokens that it takes on all the same.
         stall_s: how much a prompt may lengthen a step while others decode. min_chunk: prompt tokens it gets all the
             same. prompt_share: where all is one account's, prompts may take so many times what the decoding takes, if
             that is more, as long as the step takes no more than turn_s.
