@@ -17,6 +17,7 @@ namespace {
 constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15;
 constexpr int kTurn = 29;
 constexpr std::size_t kLine = 64;
+constexpr std::size_t kAlone = std::size_t{256} << 20;  // up to here, a core is left to who prepares texts meanwhile
 constexpr std::size_t kPiece = std::size_t{256} << 10;  // read at once: is summed out of the second cache
 
 std::uint64_t mixed(std::uint64_t lane, std::uint64_t word) { return std::rotl(lane ^ word, kTurn) * kFactor; }
@@ -70,7 +71,8 @@ bool read_kept(int fd, std::uint64_t offset, std::span<std::uint8_t> to, std::sp
     if (sums.size() != kept_chunks(to.size())) return false;
     std::atomic<std::size_t> next{0};
     std::atomic<bool> good{true};
-    team.run([&](int) {
+    const int readers = to.size() <= kAlone ? std::max(1, team.size() - 1) : team.size();
+    team.run(readers, [&](int) {
         for (;;) {
             const std::size_t index = next.fetch_add(1, std::memory_order_relaxed), at = index * kKeptChunk;
             if (at >= to.size() || !good.load(std::memory_order_relaxed)) return;

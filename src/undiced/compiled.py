@@ -127,7 +127,8 @@ def _compiled(checkpoint: Checkpoint, graph: Graph, program: HostProgram) -> Com
 def _opened(model: str | Path, progress: Progress | None) -> Checkpoint:
     from undiced.checkpoint import open_checkpoint
 
-    if Path(model).is_file():
+    path = Path(model)
+    if path.suffix != ".gguf" and path.is_file():
         from undiced.study.program_file import is_program
 
         if is_program(str(model)):

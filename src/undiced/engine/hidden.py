@@ -24,7 +24,6 @@ def hidden_buffer(program: HostProgram) -> int:
     return found
 
 
-def hidden_width(program: HostProgram) -> int:
-    """Its width; 0 if there is none."""
-    index = hidden_buffer(program)
+def hidden_width(program: HostProgram, index: int) -> int:
+    """The width of what `hidden_buffer` found; 0 if that is none."""
     return 0 if index == _NOWHERE else program.buffers[index].width

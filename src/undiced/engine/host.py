@@ -158,6 +158,7 @@ class HostBackend:
                 f"This build can't run {program.model}: {error}",
                 remedy="`undiced doctor` tells what this build and this processor can do.",
             ) from None
+        self._hidden = hidden_buffer(program)
         self.limits = Limits(
             max_batch=bounds.batch,
             max_tokens=tokens,
@@ -167,12 +168,11 @@ class HostBackend:
             vocab=program.vocab,
             source="host",
             scored_rows=_SCORED_ROWS,
-            hidden=hidden_width(program),
+            hidden=hidden_width(program, self._hidden),
             draft=_DRAFT,
             in_flight=_IN_FLIGHT,
             chained=True,
         )
-        self._hidden = hidden_buffer(program)
         self._submitted = Submitted(self.limits.in_flight)
         self._energy = Energy(powercap)
         self._keeping, self._answered = self._filled(program, checkpoint, progress, kept), False

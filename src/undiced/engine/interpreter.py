@@ -88,7 +88,7 @@ class InterpreterBackend:
             program.vocab,
             "interpreter",
             max_tokens,
-            hidden=hidden_width(program),
+            hidden=hidden_width(program, hidden_buffer(program)),
         )
         self._submitted = Submitted(self.limits.in_flight)
         self._weights = [vector_of(s, checkpoint) if s.rows == 1 else matrix_of(s, checkpoint) for s in program.slots]

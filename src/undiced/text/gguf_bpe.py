@@ -15,7 +15,7 @@ from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
-from undiced.text.vocabulary import Vocabulary, ids_of, read_vocabulary
+from undiced.text.vocabulary import Vocabulary, ids_of, read_vocabulary, sequence
 
 if TYPE_CHECKING:
     import tokenizers
@@ -34,20 +34,20 @@ def build_bpe(metadata: Mapping[str, object], *, late: bool = False) -> Parts:
     vocabulary are an error only then.
     """
     presplit = _presplit(metadata)
-    vocabulary = read_vocabulary(metadata)
+    vocabulary = read_vocabulary(metadata, numbered=False)
     if not vocabulary.end_ids:
         raise CheckpointError(
             "No token of the file ends a text: there is no tokenizer.ggml.eos_token_id, and no token has a known name.",
             remedy="Convert the model again with a current converter.",
         )
     copied = metadata.copied(_MERGES) if isinstance(metadata, Fields) else None
-    whole = vocabulary.tokens is metadata.get(
-        "tokenizer.ggml.tokens"
-    )  # no id without a text: their ids tell themselves
+    texts = sequence(metadata, "tokenizer.ggml.tokens")
+    whole = vocabulary.tokens is texts  # no id without a text: their ids tell themselves
     if late and whole and copied is not None and copied.count <= MAX_MERGES:
-        make = partial(_late_engine, replace(vocabulary, ids={}), copied, presplit)
+        make = partial(_late_engine, vocabulary, copied, presplit)
     else:
-        engine = _engine(vocabulary, _merges(metadata, copied), presplit)
+        ids = ids_of(texts, vocabulary.user_defined, vocabulary.control)
+        engine = _engine(replace(vocabulary, ids=ids), _merges(metadata, copied), presplit)
         make = partial(lambda made: made, engine)
     return Parts(
         engine=make,

@@ -62,8 +62,10 @@ class Vocabulary(Struct, frozen=True):
     add_space_prefix: bool | None
 
 
-def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
-    """Raises CheckpointError where lists are missing or too short, or where a text must begin with no known token."""
+def read_vocabulary(metadata: Mapping[str, object], *, numbered: bool = True) -> Vocabulary:
+    """numbered: with `ids`, which take as long as all else and are empty otherwise; see `ids_of`.
+
+    Raises CheckpointError where lists are missing or too short, or where a text must begin with no known token."""
     texts = sequence(metadata, "tokenizer.ggml.tokens")
     if not texts or len(texts) > MAX_TOKENS or set(map(type, texts)) != {str}:
         raise CheckpointError(
@@ -83,7 +85,7 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
         )
     return Vocabulary(
         tokens=tokens,
-        ids=ids_of(texts, user_defined, control),
+        ids=ids_of(texts, user_defined, control) if numbered else {},
         kinds=kinds,
         control=control,
         user_defined=user_defined,
