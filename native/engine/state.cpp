@@ -17,6 +17,10 @@ std::size_t block_bytes(const BufferSpec& buffer) {
     return buffer.code_bytes == 1 ? sizeof(QuantBlock) : sizeof(WideBlock);
 }
 
+// A row's bytes in an odd number of cache lines: were rows whole pages apart, a tile's few columns of all rows would
+// share one set of the first-level cache.
+constexpr std::size_t odd_lines(std::size_t bytes) { return align64(bytes) | 64; }
+
 void check_limit(const char* name, int value, int most) {
     if (value < 1 || value > most)
         throw std::invalid_argument(std::string(name) + " is " + std::to_string(value) + ", outside [1, " +
@@ -108,7 +112,7 @@ void State::allocate_buffers(const EngineSpec& spec) {
         const auto rows = static_cast<std::size_t>(b.samples ? limits.max_samples : limits.max_tokens);
         std::size_t row = static_cast<std::size_t>(blocks_of(b.width)) * block_bytes(b);
         if (b.code_bytes == 0) {
-            row = align64(static_cast<std::size_t>(b.width) * sizeof(float));
+            row = odd_lines(static_cast<std::size_t>(b.width) * sizeof(float));
             buffer.stride = static_cast<std::ptrdiff_t>(row / sizeof(float));
         }
         if (b.own) buffer.copy_bytes = (kSmallStepTokens * row + kCopyBytes - 1) / kCopyBytes * kCopyBytes;
