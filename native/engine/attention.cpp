@@ -17,7 +17,9 @@ constexpr int kMergeTokens = 8;   // sequences with so few new tokens are cut ov
 constexpr int kChunkPages = 8;    // least pages of a chunk: 256 positions
 constexpr int kEqualChunks = 8;   // so many have that; then two of four times as many pages, two of eight, and so on
 constexpr int kWindowChunks = 16;
-constexpr int kNoMerge = -1;
+constexpr int kNoMerge = -1, kNoEntry = -1, kNotShared = std::numeric_limits<int>::min();
+constexpr std::size_t kSharedWords = std::size_t{16} << 20;  // bytes: half of a third-level cache
+constexpr double kKeptShare = 0.75;  // of a member's fair share of pages: so much it does not leave to others
 constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
@@ -77,7 +79,7 @@ std::size_t Attention::plan_for(const AttentionShape& shape) {
         if (plans_[i].reach == shape.reach && plans_[i].block_tokens == block_tokens &&
             plans_[i].sampled == shape.sampled)
             return i;
-    plans_.push_back({shape.reach, block_tokens, shape.sampled, {}});
+    plans_.push_back({shape.reach, block_tokens, shape.sampled, {}, {}, {}});
     return plans_.size() - 1;
 }
 
@@ -125,6 +127,8 @@ void Attention::prepare() {
         if (checked_product(units, static_cast<std::size_t>(most_groups_)) > std::numeric_limits<int>::max())
             throw std::invalid_argument("a step of so many tokens and heads is too large");
         plan.units.reserve(units);
+        plan.shared.reserve(units);
+        plan.kept.resize(static_cast<std::size_t>(members_));
     }
     const std::size_t merges = checked_product(checked_product(batch, blocks), static_cast<std::size_t>(most_groups_));
     const std::size_t one = checked_product(static_cast<std::size_t>(merge_rows_), dim + 2);
@@ -132,33 +136,71 @@ void Attention::prepare() {
                                        checked_product(one, sizeof(float))),
                        "attention's partial sums");
     finished_ = std::make_unique<std::atomic<int>[]>(merges);
+    const bool words = std::any_of(layers_.begin(), layers_.end(), [&](const Layer& l) { return in_words(l.shape); });
+    if (!words) return;
+    const std::size_t most = static_cast<std::size_t>(limits_.pages / kBlock);
+    const std::size_t block = static_cast<std::size_t>(most_groups_ * kBlock * kPage) * 2 * dim * sizeof(std::int16_t);
+    words_.prepare(std::min(most, kSharedWords / block) * static_cast<std::size_t>(most_groups_), dim);
 }
 
 void Attention::build(const StepInput& in, std::span<const std::int32_t> prompt_tokens) {
+    ++steps_;
     for (Plan& plan : plans_) {
         plan.units.clear();
+        Cut cut;
         if (plan.sampled) {
-            cut_sampled(plan, in, prompt_tokens);
-            continue;
+            cut_sampled(plan, in, prompt_tokens, cut);
+        } else {
+            for (int s = 0; s < in.sequences(); ++s) {
+                const auto at = static_cast<std::size_t>(s);
+                const Share rows{in.seq_start[at], in.seq_start[at + 1]};
+                cut_rows(plan, in, s, rows, is_prompt(in, s, prompt_tokens), cut);
+            }
         }
-        int merges = 0;
-        for (int s = 0; s < in.sequences(); ++s) {
-            const auto at = static_cast<std::size_t>(s);
-            const Share rows{in.seq_start[at], in.seq_start[at + 1]};
-            cut_rows(plan, in, s, rows, is_prompt(in, s, prompt_tokens), merges);
-        }
+        share_out(plan, in);
     }
 }
 
 // Sampled rows whose tokens follow each other are cut as if they were all rows of their sequence.
-void Attention::cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens) {
-    int merges = 0, sequence = 0;
+void Attention::cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens, Cut& cut) {
+    int sequence = 0;
     const auto token = [&](int row) { return in.sample_rows[static_cast<std::size_t>(row)]; };
     for (int row = 0, end = 0; row < in.samples(); row = end) {
         while (in.seq_start[static_cast<std::size_t>(sequence) + 1] <= token(row)) ++sequence;
         const int stop = in.seq_start[static_cast<std::size_t>(sequence) + 1];
         for (end = row + 1; end < in.samples() && token(end) == token(end - 1) + 1 && token(end) < stop;) ++end;
-        cut_rows(plan, in, sequence, {row, end}, is_prompt(in, sequence, prompt_tokens), merges);
+        cut_rows(plan, in, sequence, {row, end}, is_prompt(in, sequence, prompt_tokens), cut);
+    }
+}
+
+// Where every sequence has one token, members begin with those whose keys and values they stored: these are in their
+// caches. Sequences see different numbers of pages, so that the last units are for whoever comes first, and so are all
+// where there are prompts. Those go from the last unit on: a prompt's last tokens see most pages, and long units must
+// not come at the end.
+void Attention::share_out(Plan& plan, const StepInput& in) const {
+    const int count = static_cast<int>(plan.units.size());
+    const auto cost = [&](int unit) {
+        const Unit& u = plan.units[static_cast<std::size_t>(unit)];
+        return u.end_page - u.first_page;
+    };
+    int pages = 0;
+    const int all = plan.sampled ? in.samples() : in.token_count();
+    for (int unit = 0; unit < count; ++unit) pages += cost(unit);
+    const int most = in.token_count() == in.sequences() ? static_cast<int>(pages * kKeptShare) / members_ : 0;
+    plan.shared.clear();
+    int unit = count;
+    for (int member = members_; member-- > 0;) {
+        const Share rows = share(all, members_, member);
+        int left = most;
+        Share& kept = plan.kept[static_cast<std::size_t>(member)];
+        kept = {unit, unit};
+        for (; unit > 0 && plan.units[static_cast<std::size_t>(unit - 1)].row >= rows.begin; --unit) {
+            left -= cost(unit - 1);
+            if (left >= 0)
+                kept.begin = unit - 1;
+            else
+                plan.shared.push_back(unit - 1);
+        }
     }
 }
 
@@ -171,39 +213,52 @@ bool Attention::is_prompt(const StepInput& in, int sequence, std::span<const std
     return tokens >= kWordsTokens || in.positions[static_cast<std::size_t>(begin)] < known;
 }
 
-void Attention::cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, int& merges) {
+void Attention::cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, Cut& cut) {
     const auto s = static_cast<std::size_t>(sequence);
     const bool few = in.seq_start[s + 1] - in.seq_start[s] <= kMergeTokens;
+    const auto position_of = [&](int row) {
+        return in
+            .positions[static_cast<std::size_t>(plan.sampled ? in.sample_rows[static_cast<std::size_t>(row)] : row)];
+    };
+    int words = kNotShared;
+    if (prompt && rows.end - rows.begin > plan.block_tokens) {
+        const int first = plan.reach.first(position_of(rows.begin)) / (kPage * kBlock);
+        words = cut.blocks - first;
+        cut.blocks += (position_of(rows.end - 1) + 1) / (kPage * kBlock) - first;
+    }
     for (int row = rows.begin; row < rows.end; row += plan.block_tokens) {
         const int tokens = std::min(plan.block_tokens, rows.end - row);
-        const int token = plan.sampled ? in.sample_rows[static_cast<std::size_t>(row)] : row;
-        const int position = in.positions[static_cast<std::size_t>(token)];
+        const int position = position_of(row);
         int page = plan.reach.first(position) / kPage;
         const int pages_end = (position + tokens - 1) / kPage + 1;
-        const auto chunk_at = [&](int at) {
-            return !prompt && few ? chunk_of(at, plan.reach.most()) : 0;
-        };
+        const auto chunk_at = [&](int at) { return !prompt && few ? chunk_of(at, plan.reach.most()) : 0; };
         const int before = chunk_at(page), chunks = chunk_at(pages_end - 1) + 1 - before;
-        const int place = chunks > 1 ? merges++ : kNoMerge;
+        const int place = chunks > 1 ? cut.merges++ : kNoMerge;
         for (int chunk = 0; chunk < chunks; ++chunk) {
             const int first = page;
             if (chunk + 1 == chunks) page = pages_end;
             while (page < pages_end && chunk_at(page) == before + chunk) ++page;
-            plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place, prompt});
+            plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place, prompt, words});
         }
     }
 }
 
 void Attention::run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member) {
-    const Plan& plan = plans_[layer(call.index).plan];
-    const int groups = layer(call.index).shape.groups;
-    const int items = static_cast<int>(plan.units.size()) * groups;
-    // From the last unit on: a prompt's last tokens see most pages, and long units must not come at the end.
+    const Layer& layer = this->layer(call.index);
+    const Plan& plan = plans_[layer.plan];
+    const int groups = layer.shape.groups;
+    const Share kept = plan.kept[static_cast<std::size_t>(member)];
+    const auto unit_of = [&](int item) -> const Unit& { return plan.units[static_cast<std::size_t>(item / groups)]; };
+    for (int item = kept.end * groups; item-- > kept.begin * groups;) {
+        const std::uint16_t* after =
+            item > kept.begin * groups ? first_page(layer, in, unit_of(item - 1), (item - 1) % groups) : nullptr;
+        run_unit(call, in, unit_of(item), item % groups, after, member);
+    }
+    const int items = static_cast<int>(plan.shared.size()) * groups;
     for (int item = next.fetch_add(1, std::memory_order_relaxed); item < items;
          item = next.fetch_add(1, std::memory_order_relaxed)) {
-        const int reversed = items - 1 - item;
-        const Unit& unit = plan.units[static_cast<std::size_t>(reversed / groups)];
-        run_unit(call, in, unit, reversed % groups, scratch_[static_cast<std::size_t>(member)]);
+        const int unit = plan.shared[static_cast<std::size_t>(item / groups)];
+        run_unit(call, in, plan.units[static_cast<std::size_t>(unit)], groups - 1 - item % groups, nullptr, member);
     }
 }
 
@@ -222,9 +277,8 @@ void Attention::for_kept(const Layer& layer, const StepInput& in, int member, Bo
 }
 
 void Attention::run_kept(const AttentionCall& call, const StepInput& in, int member) {
-    for_kept(layer(call.index), in, member, [&](const Unit& unit, int group) {
-        run_unit(call, in, unit, group, scratch_[static_cast<std::size_t>(member)]);
-    });
+    for_kept(layer(call.index), in, member,
+             [&](const Unit& unit, int group) { run_unit(call, in, unit, group, nullptr, member); });
 }
 
 void Attention::prefetch(int index, const StepInput& in, int member) const {
@@ -251,8 +305,15 @@ Attention::Partial Attention::partial(int merge, int group, int chunk) const {
     return {at, at + rows, at + 2 * rows, static_cast<std::ptrdiff_t>(dim)};
 }
 
+const std::uint16_t* Attention::first_page(const Layer& layer, const StepInput& in, const Unit& unit, int group) const {
+    const int layer_of_cache = layer.shape.layer;
+    return kv_.keys(layer_of_cache, in.pages_of(unit.sequence)[unit.first_page],
+                    kv_.spec(layer_of_cache).latent ? 0 : group);
+}
+
 void Attention::run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
-                         Scratch& scratch) {
+                         const std::uint16_t* after, int member) {
+    Scratch& scratch = scratch_[static_cast<std::size_t>(member)];
     const AttentionShape& shape = layer(call.index).shape;
     const int heads = shape.group(), rows = heads * unit.tokens, value_dim = shape.value_dim;
     Partial state{scratch.max.data(), scratch.sum.data(), scratch.out.data(), value_dim};
@@ -263,7 +324,7 @@ void Attention::run_unit(const AttentionCall& call, const StepInput& in, const U
         state.sum[row] = sink ? 1.0f : 0.0f;
         std::fill_n(state.out + row * state.stride, value_dim, 0.0f);
     }
-    attend_pages(call, in, unit, group, state, scratch);
+    attend_pages(call, in, unit, group, state, after, scratch);
     if (unit.chunks > 1) {
         // The member that finishes last sees all others' partial results and merges them.
         auto& finished = finished_[static_cast<std::size_t>(unit.merge * most_groups_ + group)];
@@ -288,7 +349,7 @@ void Attention::copy_queries(const AttentionCall& call, const Unit& unit, int gr
 }
 
 void Attention::attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
-                             const Partial& state, Scratch& scratch) const {
+                             const Partial& state, const std::uint16_t* after, Scratch& scratch) {
     const AttentionShape& shape = layer(call.index).shape;
     const KvSpec& spec = kv_.spec(shape.layer);
     const int heads = shape.group(), kv_head = spec.latent ? 0 : group;
@@ -314,7 +375,8 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
     if (words)
         words->queries(args.q, heads * unit.tokens, shape.key_dim, call.scale,
                        reinterpret_cast<std::int16_t*>(scratch.q_words.data()), scratch.q_scale.data());
-    Walk walk{shape, unit, in.pages_of(unit.sequence), kv_head, words, args, scratch};
+    const std::uint64_t number = steps_ * layers_.size() + static_cast<std::size_t>(call.index);
+    Walk walk{shape, unit, in.pages_of(unit.sequence), kv_head, words, after, number, args, scratch};
     for (int page = unit.first_page; page < unit.end_page;) {
         const bool block = words != nullptr && page % kBlock == 0 && page + kBlock <= unit.end_page;
         const Share done = block ? attend_words(walk, page, kBlock, {0, unit.tokens}) : Share{0, 0};
@@ -331,14 +393,21 @@ const std::uint16_t* Attention::keys(const Walk& walk, int page) const {
 }
 
 // Tokens of `from` that see `count` pages whole, as words; those that were done.
-Share Attention::attend_words(Walk& walk, int page, int count, Share from) const {
+Share Attention::attend_words(Walk& walk, int page, int count, Share from) {
     const AttentionShape& shape = walk.shape;
     const Share whole = seeing_all(shape.reach, walk.unit.position, from, page, count);
-    if (whole.begin >= whole.end || !make_words(walk, page, count)) return {from.begin, from.begin};
+    PageWords words;
+    if (whole.begin >= whole.end || !find_words(walk, page, count, words)) return {from.begin, from.begin};
     Scratch& scratch = walk.scratch;
     const std::uint16_t* next[kBlockPages];
     const bool ahead = page + count + kBlock <= walk.unit.end_page && kv_.spec(shape.layer).type == KvType::kF16;
-    for (int i = 0; ahead && i < kBlock; ++i) next[i] = keys(walk, page + count + i);
+    const int after = count == kBlock && ahead ? entry_of(walk, page + count) : kNoEntry;
+    const auto entry = static_cast<std::size_t>(after);
+    const bool made = after != kNoEntry && words_.made(entry, walk.call);
+    const std::int16_t* k = made ? words_.at(entry, shape.key_dim, shape.value_dim).k : nullptr;
+    for (int i = 0; ahead && i < kBlock; ++i)
+        next[i] = made ? reinterpret_cast<const std::uint16_t*>(k + i * kPage * (shape.key_dim + shape.value_dim))
+                       : keys(walk, page + count + i);
     const int heads = shape.group();
     walk.words->attend({.q = reinterpret_cast<const std::int16_t*>(scratch.q_words.data()),
                         .q_scale = scratch.q_scale.data(),
@@ -346,7 +415,7 @@ Share Attention::attend_words(Walk& walk, int page, int count, Share from) const
                         .end = whole.end * heads,
                         .key_dim = shape.key_dim,
                         .value_dim = shape.value_dim,
-                        .page = scratch.page,
+                        .page = words,
                         .softcap = walk.args.softcap,
                         .max = walk.args.max,
                         .sum = walk.args.sum,
@@ -357,21 +426,41 @@ Share Attention::attend_words(Walk& walk, int page, int count, Share from) const
 }
 
 // Some tokens against a page, as words where they see all of it.
-void Attention::attend_page(Walk& walk, int page, Share tokens) const {
+void Attention::attend_page(Walk& walk, int page, Share tokens) {
     tokens.begin = std::max(tokens.begin, page * kPage - walk.unit.position);
     if (tokens.begin >= tokens.end) return;
     walk.args.k = keys(walk, page);
     walk.args.v = kv_.spec(walk.shape.layer).latent
                       ? nullptr
                       : walk.args.k + key_words(kv_.spec(walk.shape.layer).type, walk.shape.key_dim);
-    walk.args.next = page + 1 < walk.unit.end_page ? keys(walk, page + 1) : nullptr;
+    walk.args.next = page + 1 < walk.unit.end_page ? keys(walk, page + 1) : walk.after;
     const Share done = walk.words ? attend_words(walk, page, 1, tokens) : Share{tokens.begin, tokens.begin};
     attend_seen(walk, page, {tokens.begin, done.begin});
     attend_seen(walk, page, {done.end, tokens.end});
 }
 
-// Turns pages into words; false if they hold what words don't.
-bool Attention::make_words(Walk& walk, int page, int count) const {
+// The place of a block among shared words.
+int Attention::entry_of(const Walk& walk, int page) const {
+    if (walk.unit.words == kNotShared) return kNoEntry;
+    const std::int64_t entry = std::int64_t{walk.unit.words + page / kBlock} * most_groups_ + walk.kv_head;
+    return entry < static_cast<std::int64_t>(words_.entries()) ? static_cast<int>(entry) : kNoEntry;
+}
+
+// The words of pages; false if they hold what words don't.
+bool Attention::find_words(Walk& walk, int page, int count, PageWords& words) {
+    const int entry = count == kBlock ? entry_of(walk, page) : kNoEntry;
+    if (entry != kNoEntry) {
+        words = words_.at(static_cast<std::size_t>(entry), walk.shape.key_dim, walk.shape.value_dim);
+        const auto found = words_.get(static_cast<std::size_t>(entry), walk.call,
+                                      [&] { return make_words(walk, page, count, words); });
+        if (found != SharedWords::Found::kNothing) return found == SharedWords::Found::kWords;
+    }
+    words = walk.scratch.page;
+    words.pages = count;
+    return make_words(walk, page, count, words);
+}
+
+bool Attention::make_words(const Walk& walk, int page, int count, PageWords& words) const {
     const KvType type = kv_.spec(walk.shape.layer).type;
     const std::int64_t key_dim = walk.shape.key_dim, value_dim = walk.shape.value_dim;
     const std::uint16_t *k[kBlockPages], *v[kBlockPages];
@@ -385,8 +474,7 @@ bool Attention::make_words(Walk& walk, int page, int count) const {
         k[i] = wide, v[i] = wide_v;
         wide = wide_v + value_words(KvType::kF16, value_dim);
     }
-    walk.scratch.page.pages = count;
-    return walk.words->block(k, v, key_dim, value_dim, walk.scratch.page);
+    return walk.words->block(k, v, key_dim, value_dim, words);
 }
 
 // The rows of some tokens against what they see of the page of walk.args.

@@ -14,6 +14,7 @@
 #include "kernels.h"
 #include "kv.h"
 #include "memory.h"
+#include "shared_words.h"
 #include "step.h"
 
 namespace undiced {
@@ -71,7 +72,7 @@ class Attention {
     // `prompt_tokens`: of each slot, how many positions its sequence's prompt has; 0 if that is not known.
     void build(const StepInput& in, std::span<const std::int32_t> prompt_tokens);
 
-    // Takes units from `next` until there are none left.
+    // Does the units that are `member`'s, then takes others from `next` until there are none left.
     void run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member);
     // Does the units that are `member`'s in a small step (isa.h: keeps).
     void run_kept(const AttentionCall& call, const StepInput& in, int member);
@@ -85,12 +86,20 @@ class Attention {
         int chunk, chunks;  // which part of the visible pages this is; a query of a draft may see none of it
         int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
         bool prompt;        // of a prompt: pages that are seen whole are multiplied as words
+        int words;          // plus the number of a block of pages: its place among shared words; or kNotShared
     };
     struct Plan {
         Reach reach;
         int block_tokens;
         bool sampled;
         std::vector<Unit> units;
+        // Of a step that is not small: the units that each member does, and those that it may take then.
+        std::vector<Share> kept;
+        std::vector<int> shared;
+    };
+    // How much of what is shared the sequences of a step have taken.
+    struct Cut {
+        int merges = 0, blocks = 0;
     };
     struct Layer {
         AttentionShape shape;
@@ -120,7 +129,9 @@ class Attention {
         const Unit& unit;
         const std::int32_t* pages;
         int kv_head;
-        const WordKernels* words;  // nullptr: all is multiplied as floats
+        const WordKernels* words;    // nullptr: all is multiplied as floats
+        const std::uint16_t* after;  // the page that this member looks at next, or nullptr
+        std::uint64_t call;          // its number since the beginning
         AttendArgs args;
         Scratch& scratch;
     };
@@ -136,16 +147,21 @@ class Attention {
     template <class Body>
     void for_kept(const Layer& layer, const StepInput& in, int member, Body&& body) const;
     static bool is_prompt(const StepInput& in, int sequence, std::span<const std::int32_t> prompt_tokens);
-    static void cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, int& merges);
-    static void cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens);
-    void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, Scratch& scratch);
+    static void cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, Cut& cut);
+    static void cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens, Cut& cut);
+    void share_out(Plan& plan, const StepInput& in) const;
+    void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
+                  const std::uint16_t* after, int member);
     void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,
-                      Scratch& scratch) const;
+                      const std::uint16_t* after, Scratch& scratch);
+    const std::uint16_t* first_page(const Layer& layer, const StepInput& in, const Unit& unit, int group) const;
     const std::uint16_t* keys(const Walk& walk, int page) const;
-    Share attend_words(Walk& walk, int page, int count, Share from) const;
-    void attend_page(Walk& walk, int page, Share tokens) const;
-    bool make_words(Walk& walk, int page, int count) const;
+    Share attend_words(Walk& walk, int page, int count, Share from);
+    void attend_page(Walk& walk, int page, Share tokens);
+    bool find_words(Walk& walk, int page, int count, PageWords& words);
+    bool make_words(const Walk& walk, int page, int count, PageWords& words) const;
+    int entry_of(const Walk& walk, int page) const;
     void attend_seen(const Walk& walk, int page, Share tokens) const;
     void merge(const AttentionCall& call, const Unit& unit, int group);
     Partial partial(int merge, int group, int chunk) const;
@@ -158,6 +174,8 @@ class Attention {
     std::vector<Layer> layers_;
     std::vector<Plan> plans_;
     std::vector<Scratch> scratch_;
+    std::uint64_t steps_ = 0;
+    SharedWords words_;
     Region partials_;
     std::unique_ptr<std::atomic<int>[]> finished_;
 };

@@ -12,8 +12,11 @@ int main() {
         void (*run)();
     };
     try {
-        for (const Group& group :
-             {Group{"team", test_team}, {"relay", test_relay}, {"engine", test_engine}, {"sums", test_sums}}) {
+        for (const Group& group : {Group{"team", test_team},
+                                   {"words", test_shared_words},
+                                   {"relay", test_relay},
+                                   {"engine", test_engine},
+                                   {"sums", test_sums}}) {
             const long failed = counts.failed;
             group.run();
             std::printf("%-8s %s\n", group.name, counts.failed == failed ? "ok" : "FAILED");

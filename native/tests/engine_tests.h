@@ -4,6 +4,7 @@
 namespace undiced::test {
 
 void test_relay();
+void test_shared_words();
 void test_team();
 void test_engine();
 void test_sums();
