@@ -1,4 +1,4 @@
-// Cutting, running and merging attention; see attention.h.
+// Running and merging attention; see attention.h.
 #include "attention.h"
 
 #include <algorithm>
@@ -9,37 +9,16 @@
 namespace undiced {
 namespace {
 
-constexpr int kRows = 64;         // queries that share one pass over a page: its block of K and V stays in L1
-constexpr int kWordsRows = 192;   // the same where a page is turned into words first, which costs what 6 rows do
-constexpr int kWordsTokens = 33;  // so many new tokens are a prompt's, if it is not known how long that is
-constexpr int kMemberUnits = 4;   // so many units of a prompt there should be for each member, so that all end together
-constexpr int kMergeTokens = 8;   // sequences with so few new tokens are cut over pages, but for prompts
-constexpr int kChunkPages = 8;    // least pages of a chunk: 256 positions
-constexpr int kEqualChunks = 8;   // so many have that; then two of four times as many pages, two of eight, and so on
-constexpr int kWindowChunks = 16;
-constexpr int kNoMerge = -1, kNoEntry = -1, kNotShared = std::numeric_limits<int>::min();
-constexpr std::size_t kSharedWords = std::size_t{16} << 20;  // bytes: half of a third-level cache
-constexpr double kKeptShare = 0.75;  // of a member's fair share of pages: so much it does not leave to others
+constexpr int kRows = 64;        // queries that share one pass over a page: its block of K and V stays in L1
+constexpr int kWordsRows = 192;  // the same where a page is turned into words first, which costs what 6 rows do
+constexpr int kMemberUnits = 4;  // so many units of a prompt there should be for each member, so that all end together
+constexpr int kNoEntry = -1;
+constexpr std::size_t kSharedWords = std::size_t{16} << 20;    // bytes: half of a third-level cache
 constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
-
 constexpr int kPage = static_cast<int>(kPageTokens);
 constexpr int kBlock = static_cast<int>(kBlockPages);
 constexpr int kWordsFrom = kChunkPages * kPage;  // rows before it have the bits of floats however they come
-
-// The chunk that a page belongs to. Chunks do not depend on how far a sequence has come, so that a query's sums have
-// the same order in whatever step it is computed: alone, or among the tokens of a draft. What reaches back a limited
-// way moves over equal chunks.
-int chunk_of(int page, int reach) {
-    if (reach > 0) {
-        const int pages = (reach - 1) / kPage + 2;  // that a query may see
-        return page / std::max(kChunkPages, (pages + kWindowChunks - 3) / (kWindowChunks - 2));
-    }
-    int chunk = kEqualChunks, end = kChunkPages * kEqualChunks;
-    if (page < end) return page / kChunkPages;
-    for (; page >= 2 * end; end *= 2) chunk += 2;
-    return chunk + (page - end) / (end / 2);
-}
 
 // Those of some queries, number 0 at `position`, that see all slots of `pages` pages and may see them as words.
 Share seeing_all(const Reach& reach, int position, Share tokens, int page, int pages) {
@@ -74,13 +53,12 @@ int Attention::block_tokens(const AttentionShape& shape) const {
 }
 
 std::size_t Attention::plan_for(const AttentionShape& shape) {
-    const int block_tokens = this->block_tokens(shape);
-    for (std::size_t i = 0; i < plans_.size(); ++i)
-        if (plans_[i].reach == shape.reach && plans_[i].block_tokens == block_tokens &&
-            plans_[i].sampled == shape.sampled)
-            return i;
-    plans_.push_back({shape.reach, block_tokens, shape.sampled, {}, {}, {}});
-    return plans_.size() - 1;
+    const AttentionKind kind{shape.reach, block_tokens(shape), shape.sampled};
+    const auto same = [&](const AttentionPlan& plan) { return plan.kind() == kind; };
+    const auto found = std::find_if(plans_.begin(), plans_.end(), same);
+    const auto index = static_cast<std::size_t>(found - plans_.begin());
+    if (found == plans_.end()) plans_.emplace_back(kind);
+    return index;
 }
 
 Attention::Scratch Attention::make_scratch() const {
@@ -113,22 +91,14 @@ void Attention::prepare() {
     check_fits(checked_product(checked_product(values + 2 * rows, 3 * sizeof(float)), members), "attention's scratch");
     for (int i = 0; i < members_; ++i) scratch_.push_back(make_scratch());
     const auto batch = static_cast<std::size_t>(limits_.max_batch);
-    const int last_page = (limits_.context - 1) / kPage;
     std::size_t blocks = 1;
-    for (Plan& plan : plans_) {
-        // Of eight tokens those that are sampled may lie apart, as four units.
-        const int together = plan.sampled ? std::min(plan.block_tokens, 2) : plan.block_tokens;
-        const int cut = (kMergeTokens + together - 1) / together;
-        const int chunks = plan.reach.most() > 0 ? kWindowChunks : chunk_of(last_page, 0) + 1;
-        blocks = std::max(blocks, static_cast<std::size_t>(cut));
-        most_chunks_ = std::max(most_chunks_, chunks);
-        const std::size_t units = static_cast<std::size_t>(limits_.max_tokens / together) +
-                                  batch * static_cast<std::size_t>(cut * chunks + 1);
-        if (checked_product(units, static_cast<std::size_t>(most_groups_)) > std::numeric_limits<int>::max())
+    for (AttentionPlan& plan : plans_) {
+        const AttentionPlan::Most most = plan.most(limits_);
+        if (checked_product(most.units, static_cast<std::size_t>(most_groups_)) > std::numeric_limits<int>::max())
             throw std::invalid_argument("a step of so many tokens and heads is too large");
-        plan.units.reserve(units);
-        plan.shared.reserve(units);
-        plan.kept.resize(static_cast<std::size_t>(members_));
+        blocks = std::max(blocks, most.merges);
+        most_chunks_ = std::max(most_chunks_, most.chunks);
+        plan.prepare(limits_, members_);
     }
     const std::size_t merges = checked_product(checked_product(batch, blocks), static_cast<std::size_t>(most_groups_));
     const std::size_t one = checked_product(static_cast<std::size_t>(merge_rows_), dim + 2);
@@ -145,120 +115,25 @@ void Attention::prepare() {
 
 void Attention::build(const StepInput& in, std::span<const std::int32_t> prompt_tokens) {
     ++steps_;
-    for (Plan& plan : plans_) {
-        plan.units.clear();
-        Cut cut;
-        if (plan.sampled) {
-            cut_sampled(plan, in, prompt_tokens, cut);
-        } else {
-            for (int s = 0; s < in.sequences(); ++s) {
-                const auto at = static_cast<std::size_t>(s);
-                const Share rows{in.seq_start[at], in.seq_start[at + 1]};
-                cut_rows(plan, in, s, rows, is_prompt(in, s, prompt_tokens), cut);
-            }
-        }
-        share_out(plan, in);
-    }
-}
-
-// Sampled rows whose tokens follow each other are cut as if they were all rows of their sequence.
-void Attention::cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens, Cut& cut) {
-    int sequence = 0;
-    const auto token = [&](int row) { return in.sample_rows[static_cast<std::size_t>(row)]; };
-    for (int row = 0, end = 0; row < in.samples(); row = end) {
-        while (in.seq_start[static_cast<std::size_t>(sequence) + 1] <= token(row)) ++sequence;
-        const int stop = in.seq_start[static_cast<std::size_t>(sequence) + 1];
-        for (end = row + 1; end < in.samples() && token(end) == token(end - 1) + 1 && token(end) < stop;) ++end;
-        cut_rows(plan, in, sequence, {row, end}, is_prompt(in, sequence, prompt_tokens), cut);
-    }
-}
-
-// Where every sequence has one token, members begin with those whose keys and values they stored: these are in their
-// caches. Sequences see different numbers of pages, so that the last units are for whoever comes first, and so are all
-// where there are prompts. Those go from the last unit on: a prompt's last tokens see most pages, and long units must
-// not come at the end.
-void Attention::share_out(Plan& plan, const StepInput& in) const {
-    const int count = static_cast<int>(plan.units.size());
-    const auto cost = [&](int unit) {
-        const Unit& u = plan.units[static_cast<std::size_t>(unit)];
-        return u.end_page - u.first_page;
-    };
-    int pages = 0;
-    const int all = plan.sampled ? in.samples() : in.token_count();
-    for (int unit = 0; unit < count; ++unit) pages += cost(unit);
-    const int most = in.token_count() == in.sequences() ? static_cast<int>(pages * kKeptShare) / members_ : 0;
-    plan.shared.clear();
-    int unit = count;
-    for (int member = members_; member-- > 0;) {
-        const Share rows = share(all, members_, member);
-        int left = most;
-        Share& kept = plan.kept[static_cast<std::size_t>(member)];
-        kept = {unit, unit};
-        for (; unit > 0 && plan.units[static_cast<std::size_t>(unit - 1)].row >= rows.begin; --unit) {
-            left -= cost(unit - 1);
-            if (left >= 0)
-                kept.begin = unit - 1;
-            else
-                plan.shared.push_back(unit - 1);
-        }
-    }
-}
-
-// Whether a sequence's new tokens are a piece of its prompt. That decides which bits they get, so that a prompt has the
-// same ones however it is cut, and wherever a beginning that was kept ends.
-bool Attention::is_prompt(const StepInput& in, int sequence, std::span<const std::int32_t> prompt_tokens) {
-    const auto s = static_cast<std::size_t>(sequence);
-    const int begin = in.seq_start[s], tokens = in.seq_start[s + 1] - begin;
-    const std::int32_t known = prompt_tokens[static_cast<std::size_t>(in.slots[s])];
-    return tokens >= kWordsTokens || in.positions[static_cast<std::size_t>(begin)] < known;
-}
-
-void Attention::cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, Cut& cut) {
-    const auto s = static_cast<std::size_t>(sequence);
-    const bool few = in.seq_start[s + 1] - in.seq_start[s] <= kMergeTokens;
-    const auto position_of = [&](int row) {
-        return in
-            .positions[static_cast<std::size_t>(plan.sampled ? in.sample_rows[static_cast<std::size_t>(row)] : row)];
-    };
-    int words = kNotShared;
-    if (prompt && rows.end - rows.begin > plan.block_tokens) {
-        const int first = plan.reach.first(position_of(rows.begin)) / (kPage * kBlock);
-        words = cut.blocks - first;
-        cut.blocks += (position_of(rows.end - 1) + 1) / (kPage * kBlock) - first;
-    }
-    for (int row = rows.begin; row < rows.end; row += plan.block_tokens) {
-        const int tokens = std::min(plan.block_tokens, rows.end - row);
-        const int position = position_of(row);
-        int page = plan.reach.first(position) / kPage;
-        const int pages_end = (position + tokens - 1) / kPage + 1;
-        const auto chunk_at = [&](int at) { return !prompt && few ? chunk_of(at, plan.reach.most()) : 0; };
-        const int before = chunk_at(page), chunks = chunk_at(pages_end - 1) + 1 - before;
-        const int place = chunks > 1 ? cut.merges++ : kNoMerge;
-        for (int chunk = 0; chunk < chunks; ++chunk) {
-            const int first = page;
-            if (chunk + 1 == chunks) page = pages_end;
-            while (page < pages_end && chunk_at(page) == before + chunk) ++page;
-            plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place, prompt, words});
-        }
-    }
+    for (AttentionPlan& plan : plans_) plan.build(in, prompt_tokens);
 }
 
 void Attention::run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member) {
     const Layer& layer = this->layer(call.index);
-    const Plan& plan = plans_[layer.plan];
+    const AttentionPlan& plan = plans_[layer.plan];
     const int groups = layer.shape.groups;
-    const Share kept = plan.kept[static_cast<std::size_t>(member)];
-    const auto unit_of = [&](int item) -> const Unit& { return plan.units[static_cast<std::size_t>(item / groups)]; };
+    const Share kept = plan.kept(member);
+    const auto unit_of = [&](int item) -> const AttentionUnit& { return plan.unit(item / groups); };
     for (int item = kept.end * groups; item-- > kept.begin * groups;) {
         const std::uint16_t* after =
             item > kept.begin * groups ? first_page(layer, in, unit_of(item - 1), (item - 1) % groups) : nullptr;
         run_unit(call, in, unit_of(item), item % groups, after, member);
     }
-    const int items = static_cast<int>(plan.shared.size()) * groups;
+    const int items = static_cast<int>(plan.shared().size()) * groups;
     for (int item = next.fetch_add(1, std::memory_order_relaxed); item < items;
          item = next.fetch_add(1, std::memory_order_relaxed)) {
-        const int unit = plan.shared[static_cast<std::size_t>(item / groups)];
-        run_unit(call, in, plan.units[static_cast<std::size_t>(unit)], groups - 1 - item % groups, nullptr, member);
+        const int unit = plan.shared()[static_cast<std::size_t>(item / groups)];
+        run_unit(call, in, plan.unit(unit), groups - 1 - item % groups, nullptr, member);
     }
 }
 
@@ -267,7 +142,7 @@ void Attention::for_kept(const Layer& layer, const StepInput& in, int member, Bo
     // A sequence's last unit holds its newest position; older pages are numbered behind all of those.
     const int groups = layer.shape.groups;
     int older = in.sequences() * groups;
-    for (const Unit& unit : plans_[layer.plan].units) {
+    for (const AttentionUnit& unit : plans_[layer.plan].units()) {
         const bool newest = unit.chunk + 1 == unit.chunks;
         for (int group = 0; group < groups; ++group) {
             const int item = newest ? unit.sequence * groups + group : older++;
@@ -278,7 +153,7 @@ void Attention::for_kept(const Layer& layer, const StepInput& in, int member, Bo
 
 void Attention::run_kept(const AttentionCall& call, const StepInput& in, int member) {
     for_kept(layer(call.index), in, member,
-             [&](const Unit& unit, int group) { run_unit(call, in, unit, group, nullptr, member); });
+             [&](const AttentionUnit& unit, int group) { run_unit(call, in, unit, group, nullptr, member); });
 }
 
 void Attention::prefetch(int index, const StepInput& in, int member) const {
@@ -286,7 +161,7 @@ void Attention::prefetch(int index, const StepInput& in, int member) const {
     const std::size_t page_bytes = kv_.block_bytes(shape.layer);
     const bool latent = kv_.spec(shape.layer).latent;
     std::size_t left = kPrefetchBytes;
-    for_kept(layer(index), in, member, [&](const Unit& unit, int group) {
+    for_kept(layer(index), in, member, [&](const AttentionUnit& unit, int group) {
         for (int page = unit.end_page - 1; page >= unit.first_page && left >= page_bytes; --page, left -= page_bytes) {
             const auto* block = reinterpret_cast<const std::byte*>(
                 kv_.keys(shape.layer, in.pages_of(unit.sequence)[page], latent ? 0 : group));
@@ -305,13 +180,14 @@ Attention::Partial Attention::partial(int merge, int group, int chunk) const {
     return {at, at + rows, at + 2 * rows, static_cast<std::ptrdiff_t>(dim)};
 }
 
-const std::uint16_t* Attention::first_page(const Layer& layer, const StepInput& in, const Unit& unit, int group) const {
+const std::uint16_t* Attention::first_page(const Layer& layer, const StepInput& in, const AttentionUnit& unit,
+                                           int group) const {
     const int layer_of_cache = layer.shape.layer;
     return kv_.keys(layer_of_cache, in.pages_of(unit.sequence)[unit.first_page],
                     kv_.spec(layer_of_cache).latent ? 0 : group);
 }
 
-void Attention::run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
+void Attention::run_unit(const AttentionCall& call, const StepInput& in, const AttentionUnit& unit, int group,
                          const std::uint16_t* after, int member) {
     Scratch& scratch = scratch_[static_cast<std::size_t>(member)];
     const AttentionShape& shape = layer(call.index).shape;
@@ -340,7 +216,7 @@ void Attention::run_unit(const AttentionCall& call, const StepInput& in, const U
     }
 }
 
-void Attention::copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const {
+void Attention::copy_queries(const AttentionCall& call, const AttentionUnit& unit, int group, float* to) const {
     const int heads = layer(call.index).shape.group();
     for (int t = 0; t < unit.tokens; ++t)
         for (int head = group * heads; head < (group + 1) * heads; ++head)
@@ -348,7 +224,7 @@ void Attention::copy_queries(const AttentionCall& call, const Unit& unit, int gr
                 to = std::copy_n(part.at + (unit.row + t) * part.row + head * part.head, part.columns, to);
 }
 
-void Attention::attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
+void Attention::attend_pages(const AttentionCall& call, const StepInput& in, const AttentionUnit& unit, int group,
                              const Partial& state, const std::uint16_t* after, Scratch& scratch) {
     const AttentionShape& shape = layer(call.index).shape;
     const KvSpec& spec = kv_.spec(shape.layer);
@@ -502,7 +378,7 @@ void Attention::attend_seen(const Walk& walk, int page, Share tokens) const {
     }
 }
 
-void Attention::merge(const AttentionCall& call, const Unit& unit, int group) {
+void Attention::merge(const AttentionCall& call, const AttentionUnit& unit, int group) {
     const AttentionShape& shape = layer(call.index).shape;
     const int heads = shape.group(), value_dim = shape.value_dim;
     for (int row = 0; row < heads * unit.tokens; ++row) {

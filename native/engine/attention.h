@@ -1,15 +1,14 @@
 // Attention of a step over paged keys and values, cut into units that members of the team take one by one.
-// A unit is some tokens of one sequence against some of its pages; long decodes are cut over pages and merged.
-// How a sequence is cut depends on that sequence alone, and where it is cut not even on that, so its result depends
-// neither on what else is in the batch nor, with at most eight new tokens, on how many of them come together.
+// A unit is some tokens of one sequence against some of its pages (attention_plan.h); long decodes are cut over pages
+// and merged.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
 
+#include "attention_plan.h"
 #include "isa.h"
 #include "kernels.h"
 #include "kv.h"
@@ -18,19 +17,6 @@
 #include "step.h"
 
 namespace undiced {
-
-// What a query may look back at: the last `window` positions, or the aligned `chunk` of positions that it lies in; 0
-// and 0: all.
-struct Reach {
-    int window, chunk;
-
-    int most() const { return std::max(window, chunk); }  // positions; 0: all
-    int first(int position) const {
-        if (chunk > 0) return position - position % chunk;
-        return window > 0 ? std::max(0, position - window + 1) : 0;
-    }
-    bool operator==(const Reach&) const = default;
-};
 
 // The shape of one attention layer.
 struct AttentionShape {
@@ -80,27 +66,6 @@ class Attention {
     void prefetch(int index, const StepInput& in, int member) const;
 
   private:
-    struct Unit {
-        int sequence, row, tokens, position;  // queries: `tokens` rows from `row`, at `position` and what follows
-        int first_page, end_page;
-        int chunk, chunks;  // which part of the visible pages this is; a query of a draft may see none of it
-        int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
-        bool prompt;        // of a prompt: pages that are seen whole are multiplied as words
-        int words;          // plus the number of a block of pages: its place among shared words; or kNotShared
-    };
-    struct Plan {
-        Reach reach;
-        int block_tokens;
-        bool sampled;
-        std::vector<Unit> units;
-        // Of a step that is not small: the units that each member does, and those that it may take then.
-        std::vector<Share> kept;
-        std::vector<int> shared;
-    };
-    // How much of what is shared the sequences of a step have taken.
-    struct Cut {
-        int merges = 0, blocks = 0;
-    };
     struct Layer {
         AttentionShape shape;
         std::size_t plan;
@@ -126,7 +91,7 @@ class Attention {
     // A unit on its way over its pages.
     struct Walk {
         const AttentionShape& shape;
-        const Unit& unit;
+        const AttentionUnit& unit;
         const std::int32_t* pages;
         int kv_head;
         const WordKernels* words;    // nullptr: all is multiplied as floats
@@ -146,16 +111,13 @@ class Attention {
     Scratch make_scratch() const;
     template <class Body>
     void for_kept(const Layer& layer, const StepInput& in, int member, Body&& body) const;
-    static bool is_prompt(const StepInput& in, int sequence, std::span<const std::int32_t> prompt_tokens);
-    static void cut_rows(Plan& plan, const StepInput& in, int sequence, Share rows, bool prompt, Cut& cut);
-    static void cut_sampled(Plan& plan, const StepInput& in, std::span<const std::int32_t> prompt_tokens, Cut& cut);
-    void share_out(Plan& plan, const StepInput& in) const;
-    void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group,
+    void run_unit(const AttentionCall& call, const StepInput& in, const AttentionUnit& unit, int group,
                   const std::uint16_t* after, int member);
-    void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
-    void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,
-                      const std::uint16_t* after, Scratch& scratch);
-    const std::uint16_t* first_page(const Layer& layer, const StepInput& in, const Unit& unit, int group) const;
+    void copy_queries(const AttentionCall& call, const AttentionUnit& unit, int group, float* to) const;
+    void attend_pages(const AttentionCall& call, const StepInput& in, const AttentionUnit& unit, int group,
+                      const Partial& state, const std::uint16_t* after, Scratch& scratch);
+    const std::uint16_t* first_page(const Layer& layer, const StepInput& in, const AttentionUnit& unit,
+                                    int group) const;
     const std::uint16_t* keys(const Walk& walk, int page) const;
     Share attend_words(Walk& walk, int page, int count, Share from);
     void attend_page(Walk& walk, int page, Share tokens);
@@ -163,7 +125,7 @@ class Attention {
     bool make_words(const Walk& walk, int page, int count, PageWords& words) const;
     int entry_of(const Walk& walk, int page) const;
     void attend_seen(const Walk& walk, int page, Share tokens) const;
-    void merge(const AttentionCall& call, const Unit& unit, int group);
+    void merge(const AttentionCall& call, const AttentionUnit& unit, int group);
     Partial partial(int merge, int group, int chunk) const;
 
     const Kernels& kernels_;
@@ -172,7 +134,7 @@ class Attention {
     const int members_;
     int most_groups_ = 1, most_dim_ = 8, most_rows_ = 1, most_codes_ = 0, merge_rows_ = 1, most_chunks_ = 1;
     std::vector<Layer> layers_;
-    std::vector<Plan> plans_;
+    std::vector<AttentionPlan> plans_;
     std::vector<Scratch> scratch_;
     std::uint64_t steps_ = 0;
     SharedWords words_;
