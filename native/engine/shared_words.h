@@ -31,7 +31,7 @@ class SharedWords {
         std::uint64_t seen = state.load(std::memory_order_acquire);
         // Nobody reads words of another call any more: a barrier lies between calls.
         if (seen / kStates != call &&
-            state.compare_exchange_strong(seen, kStates * call + kBusy, std::memory_order_relaxed,
+            state.compare_exchange_strong(seen, kStates * call + kBusy, std::memory_order_acquire,
                                           std::memory_order_acquire)) {
             seen = kStates * call + (make() ? kFinite : kOther);
             state.store(seen, std::memory_order_release);

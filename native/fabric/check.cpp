@@ -1,8 +1,10 @@
 // What a program must keep to before it runs: nothing behind this file looks at an index again.
+#include <algorithm>
 #include <cstdint>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "numbers.h"
 #include "program.h"
@@ -33,7 +35,7 @@ void check_memory(const Op& op, const Operand& operand, std::int64_t bytes, cons
     if (low < 0 || high > bytes)
         throw std::invalid_argument(
             text(where, ": bytes ", low, " to ", high, " are not within the ", bytes, " of a core"));
-    if (operand.index < -1 || (operand.index >= 0 && operand.index + 4 > bytes))
+    if (operand.index < -1 || (operand.index >= 0 && std::int64_t{operand.index} + 4 > bytes))
         throw std::invalid_argument(text(where, ": byte ", operand.index, " holds no number of a core"));
 }
 
@@ -57,6 +59,7 @@ void check_vector(const Op& op, const Program& p, const Machine& m, const std::s
         require(elements <= kElements, text(where, ": more than ", kElements, " elements"));
     }
     require(op.target.place == Place::kMemory || op.target.place == Place::kFabric, where + ": has no target");
+    require(op.controls == 0 || op.target.place == Place::kFabric, where + ": a control wavelet follows no wavelet");
     require(op.a.place != Place::kNone, where + ": has no first operand");
     require((op.form & kPicks) == 0 || op.fabric == 0, where + ": a number says where elements lie, beside wavelets");
     Type wire = Type::kCount;
@@ -113,6 +116,25 @@ void check_op(const Op& op, const Program& p, const Machine& m, const std::strin
         default:
             require(false, where + ": unknown operation");
     }
+}
+
+// Threads start each other in no time: where a script led to itself, a cycle could have no end.
+void check_scripts(const Program& p) {
+    std::vector<bool> ends(p.blocks.size());
+    const auto leads_on = [&](const Op& op) {
+        return op.kind == Kind::kFork && !ends[static_cast<std::size_t>(op.script)];
+    };
+    for (bool again = true; again;) {
+        again = false;
+        for (std::size_t i = 0; i < ends.size(); ++i) {
+            if (ends[i]) continue;
+            const auto first = p.ops.begin() + p.blocks[i].first;
+            ends[i] = std::none_of(first, first + p.blocks[i].count, leads_on);
+            again |= ends[i];
+        }
+    }
+    const auto open = std::find(ends.begin(), ends.end(), false);
+    require(open == ends.end(), text("block ", open - ends.begin(), " starts itself"));
 }
 
 void check_chart(const Chart& chart, const Program& p, std::size_t entries) {
@@ -195,6 +217,7 @@ AllWays check(const Program& p, const Machine& m) {
                     static_cast<std::int64_t>(b.first) + b.count <= static_cast<std::int64_t>(p.ops.size()),
                 "a block is out of range");
     for (std::size_t i = 0; i < p.ops.size(); ++i) check_op(p.ops[i], p, m, text("operation ", i));
+    check_scripts(p);
     for (const Chart& chart : p.sections) check_chart(chart, p, p.blocks.size());
     for (const Switch& s : p.switches) check_switch(s);
     for (const Chart& chart : p.colors)

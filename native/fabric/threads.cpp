@@ -86,6 +86,10 @@ bool Worker::progress(const Here& here, int thread) {
                 return true;
             case Phase::kWork:
                 if (context.remaining > 0) return changed;
+                if (taken_since(here, *context.op)) {
+                    context.phase = Phase::kFetch;
+                    break;
+                }
                 commit(here, thread, *context.op);
                 finish_op(here, thread, now_);
                 break;
@@ -100,6 +104,11 @@ bool Worker::progress(const Here& here, int thread) {
         }
         changed = true;
     }
+}
+
+// Whether another thread has started the microthread of a fork while this one was at its set-up: it waits again.
+bool Worker::taken_since(const Here& here, const Op& op) const {
+    return op.kind == Kind::kFork && (here.core().threads >> op.threads & 1U) != 0;
 }
 
 // Starts the next operation, if nothing holds it back; whether anything happened.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -36,6 +36,9 @@ from undiced.sim.fabric.routes import Command, Control, Port, Switch, Way
 
 WIDTH, HEIGHT, BYTES = 5, 3, 64
 EXAMPLES = int(os.environ.get("UNDICED_TESTS_DAMAGED", "300"))
+KIND, CONTROLS, TARGET, SOURCES, SCRIPT, THREAD = 0, 5, 24, (60, 96, 132), 180, 184  # bytes of an operation
+INDEX = 28  # of an operand, whose first byte is its place
+VECTOR, FORK, MEMORY = 0, 1, 1
 HARDWARE = [Hardware.of(wse3()), Hardware.of(wse2(), link_rate=0.5)]
 
 
@@ -114,6 +117,47 @@ def places(arrays: Arrays) -> list[NDArray[np.generic]]:
     """Every array that can be damaged."""
     charts = [part for chart in (*arrays.encoded.sections, *filter(None, arrays.encoded.colors)) for part in chart]
     return [arrays.encoded.ops, arrays.encoded.blocks, arrays.encoded.switches, *charts]
+
+
+def damaged(number: int, at: int, *to: int) -> str:
+    """What becomes of the program with other bytes in one operation."""
+    arrays = intact(HARDWARE[0])
+    arrays.encoded.ops[number, at : at + len(to)] = to
+    return arrays.run(1)
+
+
+def in_memory(operand: int) -> list[int]:
+    """The vector operations that have this operand in memory."""
+    ops = intact(HARDWARE[0]).encoded.ops
+    return np.flatnonzero((ops[:, KIND] == VECTOR) & (ops[:, operand] == MEMORY)).tolist()
+
+
+def test_a_control_wavelet_behind_results_in_memory_is_refused() -> None:
+    """It has no queue: it would be written over the state of a thread."""
+    assert len(in_memory(TARGET)) == 5
+    for number in in_memory(TARGET):
+        assert damaged(number, CONTROLS, 1) == "refused"
+
+
+@pytest.mark.parametrize("operand", [TARGET, *SOURCES])
+def test_an_index_at_the_end_of_all_numbers_is_refused(operand: int) -> None:
+    """Four more are below zero, if they are counted in 32 bits."""
+    for number in in_memory(operand):
+        assert damaged(number, operand + INDEX, 0xFF, 0xFF, 0xFF, 0x7F) == "refused"
+
+
+def test_scripts_that_start_each_other_are_refused() -> None:
+    """A core that has two of them for no time at all would never come to the end of a cycle."""
+    arrays = intact(HARDWARE[0])
+    ops, blocks = arrays.encoded.ops, arrays.encoded.blocks
+    [fork] = np.flatnonzero(ops[:, KIND] == FORK)
+    started = ops[[fork, fork]]
+    started[:, SCRIPT] = len(blocks) + 1, len(blocks)
+    started[:, THREAD] = 1, 0
+    ops[fork, SCRIPT], ops[fork, THREAD] = len(blocks), 0
+    more = np.array([[len(ops), 1], [len(ops) + 1, 1]], dtype=blocks.dtype)
+    encoded = replace(arrays.encoded, ops=np.concatenate([ops, started]), blocks=np.concatenate([blocks, more]))
+    assert Arrays(encoded, arrays.figures).run(1) == "refused"
 
 
 @given(st.data())

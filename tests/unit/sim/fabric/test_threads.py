@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -20,11 +21,12 @@ from support.fabric_programs import (
     switch,
     words,
 )
-from support.fabric_simulators import SIMULATORS
+from support.fabric_simulators import SIMULATORS, native
 from support.line_formulas import broadcast_line
 
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.microops import Bind, Delay, Fork, Immediate, In, Memory, Out, Vector, Wait
+from undiced.sim.fabric.simulate import simulate as native_simulate
 
 pytestmark = pytest.mark.parametrize("simulate", SIMULATORS)
 
@@ -69,6 +71,18 @@ def test_a_fork_of_a_busy_microthread_waits_for_it(simulate: Simulate) -> None:
     """The microthread works for 5 cycles and for 3; the main thread, which is last, for one at the end."""
     outcome = simulate(line([(Fork(0, (Delay(5),)), Fork(0, (Delay(3),)), Delay(1))], [{}]), plain())
     assert outcome.cycles == outcome.busy[0, 0] == 5 + 3 + 1
+
+
+def test_two_threads_that_start_one_microthread_do_so_one_after_the_other(simulate: Simulate) -> None:
+    """Also where both found it idle and take some cycles to start it: no script is lost."""
+    plus_1 = Vector("add", floats(1), floats(1), Immediate(1.0))
+    first, second = Fork(2, (plus_1,) * 2), Fork(2, (plus_1,) * 3)
+    started = line([(Fork(0, (first,)), Fork(1, (second,)), Wait((0, 1)), Wait((2,)))], [{}])
+    late = [partial(native_simulate, jitter=4, seed=seed) for seed in range(20)]
+    for run in late if simulate is native else [simulate]:
+        outcome = run(started, plain())
+        assert outcome.status == "finished"
+        assert words(outcome, 0, 0, 1) == [5.0]
 
 
 def test_microthreads_go_by_number_and_the_main_thread_last(simulate: Simulate) -> None:
