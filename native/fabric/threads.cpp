@@ -86,7 +86,7 @@ bool Worker::progress(const Here& here, int thread) {
                 return true;
             case Phase::kWork:
                 if (context.remaining > 0) return changed;
-                if (taken_since(here, *context.op)) {
+                if (is_taken(here, *context.op)) {  // by another thread, since this one looked: it waits again
                     context.phase = Phase::kFetch;
                     break;
                 }
@@ -106,8 +106,8 @@ bool Worker::progress(const Here& here, int thread) {
     }
 }
 
-// Whether another thread has started the microthread of a fork while this one was at its set-up: it waits again.
-bool Worker::taken_since(const Here& here, const Op& op) const {
+// Whether an operation is a fork whose microthread runs.
+bool Worker::is_taken(const Here& here, const Op& op) const {
     return op.kind == Kind::kFork && (here.core().threads >> op.threads & 1U) != 0;
 }
 
@@ -128,7 +128,7 @@ bool Worker::fetch(const Here& here, int thread) {
         case Kind::kVector:
             return begin_vector(here, thread, op);
         case Kind::kFork:
-            return (here.core().threads >> op.threads & 1U) == 0 && work();
+            return !is_taken(here, op) && work();
         case Kind::kWait:
             return (here.core().threads & static_cast<unsigned>(op.threads)) == 0 && work();
         case Kind::kBind:

@@ -72,7 +72,7 @@ class Worker {
     void grant(const Here& here);
     bool progress(const Here& here, int thread);
     bool fetch(const Here& here, int thread);
-    [[nodiscard]] bool taken_since(const Here& here, const Op& op) const;
+    [[nodiscard]] bool is_taken(const Here& here, const Op& op) const;
     bool begin_vector(const Here& here, int thread, const Op& op);
     bool begin_send(const Here& here, int thread, const Op& op);
     bool bind_operands(const Here& here, int thread, const Op& op);
