@@ -65,7 +65,8 @@ Engine::Engine(const EngineSpec& spec, const std::string& isa)
     prompt_tokens_.resize(static_cast<std::size_t>(spec.limits.max_batch));
     tokens_read_.reserve(static_cast<std::size_t>(spec.limits.max_tokens));
     drawn_.reserve(static_cast<std::size_t>(spec.limits.max_samples));
-    flights_ = std::make_unique<Flights>([this](const StepInput& in, const StepOutput& out) { return step(in, out); });
+    flights_ = std::make_unique<Flights>([this](const StepInput& in, const StepOutput& out) { return step(in, out); },
+                                         [this] { return prepare(); });
 }
 
 Engine::~Engine() = default;
@@ -208,6 +209,7 @@ double Engine::step(const StepInput& given, const StepOutput& out) {
     if (!loaded_) state.weights.check_loaded();
     loaded_ = true;
     checker_->check(in, out);
+    state.kv.written(checker_->pages_written());
     state.in = in;
     state.out = out;
     bool alive = !given.follows();
@@ -240,6 +242,9 @@ double Engine::step(const StepInput& given, const StepOutput& out) {
         fold_.observe(seconds_between(Clock::time_point(), end), seconds, state.team.lost_seconds());
     return seconds;
 }
+
+// A step of another thread's goes first, too.
+bool Engine::prepare() { return busy_.load(std::memory_order_relaxed) || state_->kv.prepare(); }
 
 bool Engine::choose_fold(double now_s) const {
     const Folding folding = folding_.load(std::memory_order_relaxed);

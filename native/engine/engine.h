@@ -86,6 +86,7 @@ class Engine {
     bool ended(const StepInput& given, const StepInput& in, int sequence) const;
     void keep_ends(const StepInput& given, const StepInput& in);
     Flights& flights();
+    bool prepare();
     bool choose_fold(double now_s) const;
     void run_thread(int thread);
     void run_bound(const Bound& bound, int thread);

@@ -2,10 +2,16 @@
 #include "flights.h"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 #include <string>
 
 namespace undiced {
+namespace {
+
+constexpr std::chrono::milliseconds kIdle{2};  // without a step: between two of one sequence it is less
+
+}  // namespace
 
 Flights::~Flights() {
     {
@@ -40,10 +46,20 @@ double Flights::wait(std::uint64_t ticket) {
     return found.seconds;
 }
 
+void Flights::prepare(std::unique_lock<std::mutex>& lock) {
+    bool more = true;
+    while (more && !wanted_.wait_for(lock, kIdle, [&] { return wanted(); })) {
+        lock.unlock();
+        more = prepare_();
+        lock.lock();
+    }
+}
+
 void Flights::work() {
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait(lock, [&] { return stop_ || ended_ < next_; });
+        prepare(lock);
+        wanted_.wait(lock, [&] { return wanted(); });
         if (stop_) return;
         Flight& next = flight(ended_);
         lock.unlock();

@@ -18,11 +18,14 @@ namespace undiced {
 class Flights {
   public:
     using Run = std::function<double(const StepInput&, const StepOutput&)>;  // returns seconds
+    using Prepare = std::function<bool()>;                                   // whether there is more to prepare
 
     static constexpr std::uint64_t kMost = 8;    // steps that are kept: seven in flight, and the last one waited for
     static constexpr std::uint64_t kBehind = 2;  // so many are left to the team when who waits is woken
 
-    explicit Flights(Run run) : run_(std::move(run)) {}
+    // `prepare` is called again and again while no step is wanted, as long as it has something to do. A step that comes
+    // waits for it to return.
+    Flights(Run run, Prepare prepare) : run_(std::move(run)), prepare_(std::move(prepare)) {}
     // Lets the step under way end; those behind it never run.
     ~Flights();
     Flights(const Flights&) = delete;
@@ -48,7 +51,11 @@ class Flights {
     void work();
     Flight& flight(std::uint64_t ticket) { return flights_[ticket % kMost]; }
 
+    void prepare(std::unique_lock<std::mutex>& lock);
+    bool wanted() const { return stop_ || ended_ < next_; }
+
     const Run run_;
+    const Prepare prepare_;
     std::array<Flight, kMost> flights_;
     std::mutex mutex_;
     std::condition_variable wanted_, done_;

@@ -1,10 +1,16 @@
 // Sizing of the KV pool; see kv.h.
 #include "kv.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 namespace undiced {
+namespace {
+
+constexpr std::size_t kAhead = 4;  // a quarter of what is written
+
+}  // namespace
 
 KvType parse_kv_type(std::string_view name) {
     if (name == "f16") return KvType::kF16;
@@ -30,6 +36,15 @@ KvCache::KvCache(const std::vector<KvSpec>& specs, int pages) : specs_(specs) {
     }
     const std::size_t page_bytes = checked_product(page_words_, sizeof(std::uint16_t));
     memory_ = Region(checked_product(page_bytes, static_cast<std::size_t>(pages)), "the KV cache");
+}
+
+bool KvCache::prepare() {
+    const std::size_t written = written_.load(std::memory_order_relaxed);
+    const std::size_t begin = std::max(prepared_, (written + kHugePage - 1) / kHugePage * kHugePage);
+    if (begin + kHugePage > std::min(memory_.bytes(), written + written / kAhead)) return false;
+    const bool provided = memory_.populate(begin, begin + kHugePage);
+    prepared_ = provided ? begin + kHugePage : memory_.bytes();
+    return provided;
 }
 
 }  // namespace undiced

@@ -3,6 +3,7 @@
 // Knows sizes and addresses; knows neither who owns a page nor what attention does with it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,16 @@ class KvCache {
     const KvSpec& spec(int layer) const { return specs_[static_cast<std::size_t>(layer)]; }
     const Region& memory() const { return memory_; }
 
+    // Steps write pages below this number.
+    void written(int pages) {
+        written_.store(static_cast<std::size_t>(pages) * page_words_ * sizeof(std::uint16_t),
+                       std::memory_order_relaxed);
+    }
+    // Of the pages that come next, the system shall provide another 2 MiB now, so that no prompt waits for them: it may
+    // take more than a millisecond. Never more ahead than a quarter of what is written. False: there is nothing to do.
+    // One thread at a time; steps may run meanwhile.
+    bool prepare();
+
     std::size_t block_bytes(int layer) const {
         return places_[static_cast<std::size_t>(layer)].block * sizeof(std::uint16_t);
     }
@@ -54,6 +65,8 @@ class KvCache {
     std::vector<KvSpec> specs_;
     std::vector<Place> places_;
     std::size_t page_words_ = 0;
+    std::atomic<std::size_t> written_{0};  // bytes from the beginning on; relaxed: advice to `prepare`, nothing more
+    std::size_t prepared_ = 0;
     Region memory_;
 };
 

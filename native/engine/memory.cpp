@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::size_t kPage = std::size_t{64} << 10;  // the largest that systems have
 constexpr std::size_t kMost = std::size_t{1} << 62;
+#if defined(__linux__)
+constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE of Linux 5.14; headers may be older than the system
+#endif
 
 std::size_t physical_bytes() {
     const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
@@ -65,6 +68,14 @@ void Region::mostly_unused(std::size_t begin, std::size_t end) const {
 #if defined(MADV_NOHUGEPAGE)
     const std::size_t first = (begin + kPage - 1) & ~(kPage - 1), last = end & ~(kPage - 1);
     if (first + kHugePage <= last && last <= bytes_) madvise(data_ + first, last - first, MADV_NOHUGEPAGE);
+#endif
+}
+
+bool Region::populate(std::size_t begin, std::size_t end) const {
+#if defined(__linux__)
+    return begin < end && end <= bytes_ && madvise(data_ + begin, end - begin, kPopulateWrite) == 0;
+#else
+    return false;
 #endif
 }
 

@@ -27,6 +27,10 @@ class Region {
     // Bytes [begin, end) are seldom touched: no huge page shall provide them with their neighbors.
     void mostly_unused(std::size_t begin, std::size_t end) const;
 
+    // Has the system provide bytes [begin, end) now, before anything is written; contents stay as they are, also where
+    // another thread writes meanwhile. False where it can't.
+    bool populate(std::size_t begin, std::size_t end) const;
+
     // All bytes are zero again, and take no memory.
     void clear() const;
 

@@ -97,6 +97,7 @@ void StepChecker::check_sequence(const StepInput& in, int sequence) {
         if (page_marks_[static_cast<std::size_t>(id)] == epoch_)
             refuse("page " + std::to_string(id) + " would be written for two sequences");
         page_marks_[static_cast<std::size_t>(id)] = epoch_;
+        pages_written_ = std::max(pages_written_, id + 1);
     }
 }
 

@@ -124,6 +124,9 @@ class StepChecker {
     // Throws std::invalid_argument that names the offending array, row and value.
     void check(const StepInput& in, const StepOutput& out);
 
+    // Pages below this number may have been written by the steps that were checked.
+    int pages_written() const { return pages_written_; }
+
   private:
     void check_shapes(const StepInput& in, const StepOutput& out) const;
     void check_sequence(const StepInput& in, int sequence);
@@ -131,6 +134,7 @@ class StepChecker {
 
     Limits limits_;
     int window_, embed_rows_, position_limit_;
+    int pages_written_ = 0;
     std::uint64_t epoch_ = 0;
     std::vector<std::uint64_t> slot_marks_, page_marks_, sampled_marks_;
 };

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import threading
 import time
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from native_rig import NO_INTS, Out, Rig, Seq, open_slot, sampling
 from numpy.testing import assert_array_equal
-from test_native_engine import TABLE, small
+from test_native_engine import TABLE, many_layers, resident_bytes, small
 
 MASK = np.zeros((1, 2), np.int32)
 
@@ -188,3 +190,18 @@ def test_arrays_live_as_long_as_their_steps() -> None:
         for ticket in tickets:
             assert rig.engine.wait(ticket) > 0
         assert all(array.tolist() == [-1] for array in taken)
+
+
+@pytest.mark.skipif(tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (5, 14), reason="needs Linux 5.14")
+def test_memory_of_the_pages_that_come_next_is_there_before_them_a_quarter_at_most() -> None:
+    rig, before = many_layers(), resident_bytes()
+    quarter = rig.engine.memory()["kv"] // 8
+    rig.step([Seq([1], 0, (1023,))])  # as if all pages before were in use: half of the pool
+    ticket, *_kept = submit(rig, [2], 0)
+    rig.engine.wait(ticket)
+    end_s = time.monotonic() + 30
+    while (grown := resident_bytes() - before) < quarter * 0.8 and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert grown >= quarter * 0.8
+    time.sleep(0.1)
+    assert resident_bytes() - before < quarter + (16 << 20)

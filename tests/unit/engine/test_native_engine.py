@@ -376,15 +376,20 @@ def test_counters_and_memory_report() -> None:
     assert 0 <= memory["huge"] <= sum(memory[k] for k in ("weights", "buffers", "kv", "sampling"))
 
 
+def many_layers() -> Rig:
+    """32 layers that store keys and values; 2,048 pages of 320 KiB."""
+    layers = range(32)
+    stores = [KvStore(k=0, v=0, kv_layer=layer, k_start=0, v_start=0, kv_heads=1, head_dim=VOCAB) for layer in layers]
+    return Rig(barriers((embed(VOCAB), *stores)), [(VOCAB, 0, 0)], [TABLE], kv=[(1, VOCAB, 0)] * 32, pages=2048)
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell what is resident")
 def test_a_page_of_the_cache_takes_memory_for_itself_alone_however_many_layers() -> None:
-    layers = range(32)
-    stores = [KvStore(k=0, v=0, kv_layer=layer, k_start=0, v_start=0, kv_heads=1, head_dim=VOCAB) for layer in layers]
-    rig = Rig(barriers((embed(VOCAB), *stores)), [(VOCAB, 0, 0)], [TABLE], kv=[(1, VOCAB, 0)] * 32, pages=2048)
+    rig = many_layers()
     before = resident_bytes()
     rig.step([Seq([1], 0, (0,))])
     assert resident_bytes() - before < 16 << 20  # 2 MiB where pages are huge; 64 if every layer had a place of its own
