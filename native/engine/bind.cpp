@@ -92,12 +92,17 @@ class PyEngine {
 
     void load_vector(int slot, const Floats& values) { engine_->load_vector(slot, span_of(values)); }
 
-    bool read_kept(int fd, std::uint64_t offset, const nb::bytes& sums) {
+    bool view_kept(int fd, std::uint64_t offset, const nb::bytes& sums) {
         if (sums.size() % sizeof(std::uint64_t) != 0) return false;
         std::vector<std::uint64_t> own(sums.size() / sizeof(std::uint64_t));
         if (!own.empty()) std::memcpy(own.data(), sums.data(), sums.size());
         nb::gil_scoped_release unlocked;
-        return engine_->read_kept(fd, offset, own);
+        return engine_->view_kept(fd, offset, own);
+    }
+
+    bool settle_kept(std::size_t chunk) const {
+        nb::gil_scoped_release unlocked;
+        return engine_->settle_kept(chunk);
     }
 
     std::uint64_t write_kept(int fd, std::uint64_t offset, std::size_t chunk) const {
@@ -322,9 +327,11 @@ void bind_engine(nb::module_& m) {
              "Pack matrix slots (slot, parts) from stacked parts (bytes, format, rows, columns, row_index, "
              "transposed): rows and columns are the file's, row_index counts rows after the transposition.")
         .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
-        .def("read_kept", &PyEngine::read_kept, "fd"_a, "offset"_a, "sums"_a,
-             "Fill all slots with kept_bytes of a file, whose chunks must have these sums (8 bytes each); whether it "
-             "did.")
+        .def("view_kept", &PyEngine::view_kept, "fd"_a, "offset"_a, "sums"_a,
+             "Make all slots a view of kept_bytes of a file, whose chunks must have these sums (8 bytes each); whether "
+             "it did.")
+        .def("settle_kept", &PyEngine::settle_kept, "chunk"_a,
+             "Give KEPT_CHUNK bytes of a view memory of their own. Steps may run meanwhile. False where that can't be.")
         .def("write_kept", &PyEngine::write_kept, "fd"_a, "offset"_a, "chunk"_a,
              "Write a chunk of KEPT_CHUNK bytes of all slots to its place behind offset; its sum. Steps may run "
              "meanwhile. RuntimeError for what can't be written.")

@@ -126,10 +126,15 @@ void Engine::load_vector(int slot, std::span<const float> values) {
     state_->weights.load_vector(slot, values);
 }
 
-bool Engine::read_kept(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums) {
+bool Engine::view_kept(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums) {
     const Busy busy(*this);
     loaded_ = false;
-    return state_->weights.read(fd, offset, sums, state_->team);
+    return state_->weights.view(fd, offset, sums, state_->team);
+}
+
+bool Engine::settle_kept(std::size_t chunk) const {
+    if (state_ == nullptr) throw std::runtime_error("the engine is closed");
+    return state_->weights.settle(chunk);
 }
 
 std::uint64_t Engine::write_kept(int fd, std::uint64_t offset, std::size_t chunk) const {

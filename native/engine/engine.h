@@ -36,9 +36,10 @@ class Engine {
     void touch(std::span<const int> slots);
     void load(int slot, std::span<const LoadPart> parts);
     void load_vector(int slot, std::span<const float> values);
-    // Instead of `load`; see Weights::read. False: nothing is loaded.
-    bool read_kept(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums);
-    // See Weights::write. May be called while another call runs, but not while `close` does.
+    // Instead of `load`; see Weights::view. False: nothing is loaded.
+    bool view_kept(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums);
+    // See Weights::settle and write. May be called while another call runs, but not while `close` does.
+    bool settle_kept(std::size_t chunk) const;
     std::uint64_t write_kept(int fd, std::uint64_t offset, std::size_t chunk) const;
     std::size_t kept_bytes() const;
     // `prompt_tokens`: positions that are its prompt's; 0: not known, then many new tokens are a prompt's.

@@ -18,26 +18,8 @@ constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15;
 constexpr int kTurn = 29;
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kAlone = std::size_t{256} << 20;  // up to here, a core is left to who prepares texts meanwhile
-constexpr std::size_t kPiece = std::size_t{256} << 10;  // read at once: is summed out of the second cache
 
 std::uint64_t mixed(std::uint64_t lane, std::uint64_t word) { return std::rotl(lane ^ word, kTurn) * kFactor; }
-
-bool read_chunk(int fd, std::uint64_t offset, std::span<std::uint8_t> to, std::uint64_t wanted) {
-    Sum sum(to.size());
-    while (!to.empty()) {
-        const std::span<std::uint8_t> piece = to.first(std::min(kPiece, to.size()));
-        for (std::size_t done = 0; done < piece.size();) {
-            const ssize_t got = pread(fd, piece.data() + done, piece.size() - done, static_cast<off_t>(offset + done));
-            if (got < 0 && errno == EINTR) continue;
-            if (got <= 0) return false;
-            done += static_cast<std::size_t>(got);
-        }
-        sum.add(piece.data(), piece.size());
-        offset += piece.size();
-        to = to.subspan(piece.size());
-    }
-    return sum.value() == wanted;
-}
 
 }  // namespace
 
@@ -66,18 +48,21 @@ std::uint64_t Sum::value() const {
     return all;
 }
 
-bool read_kept(int fd, std::uint64_t offset, std::span<std::uint8_t> to, std::span<const std::uint64_t> sums,
-               Team& team) {
-    if (sums.size() != kept_chunks(to.size())) return false;
+bool view_kept(int fd, std::uint64_t offset, const Region& region, std::size_t bytes,
+               std::span<const std::uint64_t> sums, Team& team) {
+    if (sums.size() != kept_chunks(bytes) || !region.view(fd, offset, bytes)) return false;
     std::atomic<std::size_t> next{0};
     std::atomic<bool> good{true};
-    const int readers = to.size() <= kAlone ? std::max(1, team.size() - 1) : team.size();
+    const int readers = bytes <= kAlone ? std::max(1, team.size() - 1) : team.size();
     team.run(readers, [&](int) {
         for (;;) {
-            const std::size_t index = next.fetch_add(1, std::memory_order_relaxed), at = index * kKeptChunk;
-            if (at >= to.size() || !good.load(std::memory_order_relaxed)) return;
-            if (!read_chunk(fd, offset + at, to.subspan(at, std::min(kKeptChunk, to.size() - at)), sums[index]))
-                good.store(false, std::memory_order_relaxed);
+            const std::size_t index = next.fetch_add(1, std::memory_order_relaxed), begin = index * kKeptChunk;
+            if (begin >= bytes || !good.load(std::memory_order_relaxed)) return;
+            const std::size_t chunk = std::min(kKeptChunk, bytes - begin);
+            Sum sum(chunk);
+            const bool mapped = region.map(begin, begin + chunk);
+            if (mapped) sum.add(reinterpret_cast<const std::uint8_t*>(region.data()) + begin, chunk);
+            if (!mapped || sum.value() != sums[index]) good.store(false, std::memory_order_relaxed);
         }
     });
     return good.load(std::memory_order_relaxed);

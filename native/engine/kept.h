@@ -1,4 +1,4 @@
-// Packed weights in a file, byte for byte as they lie in memory: reading them takes a sixth of what packing takes.
+// Packed weights in a file, byte for byte as they lie in memory: a view of them takes a tenth of what packing takes.
 // Every chunk of a huge page has a sum, which finds damage; who may have written the file is the caller's business.
 #pragma once
 
@@ -30,10 +30,10 @@ class Sum {
     std::uint64_t bytes_;
 };
 
-// The file's bytes from `offset` on to `to`, by all members of the team, none of which waits for another. False if the
-// file ends early, can't be read, or a chunk has another sum; then some of it may have been written.
-bool read_kept(int fd, std::uint64_t offset, std::span<std::uint8_t> to, std::span<const std::uint64_t> sums,
-               Team& team);
+// The region's first bytes become a view of the file's from `offset` on; all members of the team look at them, none of
+// which waits for another. False if the file ends early, can't be read, or a chunk has another sum: clear the region.
+bool view_kept(int fd, std::uint64_t offset, const Region& region, std::size_t bytes,
+               std::span<const std::uint64_t> sums, Team& team);
 
 // Writes chunk `index` of `from` to its place in the file and returns its sum. Throws std::system_error.
 std::uint64_t write_kept(int fd, std::uint64_t offset, std::span<const std::uint8_t> from, std::size_t index);

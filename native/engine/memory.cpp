@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
@@ -15,12 +16,19 @@ namespace {
 constexpr std::size_t kPage = std::size_t{64} << 10;  // the largest that systems have
 constexpr std::size_t kMost = std::size_t{1} << 62;
 #if defined(__linux__)
-constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE of Linux 5.14; headers may be older than the system
+// MADV_POPULATE_READ and _WRITE of Linux 5.14; headers may be older than the system.
+constexpr int kPopulateRead = 22, kPopulateWrite = 23;
 #endif
 
 std::size_t physical_bytes() {
     const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     return pages > 0 && size > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(size) : kMost;
+}
+
+void ask_for_huge_pages([[maybe_unused]] std::byte* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    madvise(data, bytes, MADV_HUGEPAGE);
+#endif
 }
 
 [[noreturn]] void refuse(std::size_t bytes, const std::string& purpose) {
@@ -59,9 +67,7 @@ Region::Region(std::size_t bytes, const std::string& purpose) {
     if (head < kHugePage) munmap(base + head + rounded, kHugePage - head);
     data_ = base + head;
     bytes_ = rounded;
-#if defined(MADV_HUGEPAGE)  // what is smaller than such a page would only grow by it
-    if (bytes >= kHugePage) madvise(data_, bytes_, MADV_HUGEPAGE);
-#endif
+    if (bytes >= kHugePage) ask_for_huge_pages(data_, bytes_);  // what is smaller would only grow by them
 }
 
 void Region::mostly_unused(std::size_t begin, std::size_t end) const {
@@ -79,12 +85,45 @@ bool Region::populate(std::size_t begin, std::size_t end) const {
 #endif
 }
 
+bool Region::view(int fd, std::uint64_t offset, std::size_t bytes) const {
+    return bytes > 0 && bytes <= bytes_ &&
+           mmap(data_, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, static_cast<off_t>(offset)) == data_;
+}
+
+bool Region::map([[maybe_unused]] std::size_t begin, [[maybe_unused]] std::size_t end) const {
+#if defined(__linux__)
+    return madvise(data_ + begin, end - begin, kPopulateRead) == 0 ||
+           errno == EINVAL;  // an older system maps on reading
+#else
+    return true;
+#endif
+}
+
+bool Region::settle([[maybe_unused]] std::size_t begin) const {
+#if defined(__linux__)
+    if (begin % kHugePage != 0 || begin >= bytes_) return false;
+    Region own;
+    try {
+        own = Region(kHugePage, "a huge page");
+    } catch (const std::invalid_argument&) {
+        return false;
+    }
+    std::memcpy(own.data_, data_ + begin, kHugePage);
+    if (mremap(own.data_, kHugePage, kHugePage, MREMAP_MAYMOVE | MREMAP_FIXED, data_ + begin) == MAP_FAILED)
+        return false;
+    own.data_ = nullptr;  // it has moved
+    return true;
+#else
+    return false;
+#endif
+}
+
 void Region::clear() const {
     if (data_ == nullptr) return;
-#if defined(__linux__)  // elsewhere the call is only a hint
-    if (madvise(data_, bytes_, MADV_DONTNEED) == 0) return;
-#endif
-    std::memset(data_, 0, bytes_);
+    if (mmap(data_, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+        data_)
+        refuse(bytes_, "memory");
+    ask_for_huge_pages(data_, bytes_);
 }
 
 Region::~Region() {

@@ -31,6 +31,15 @@ class Region {
     // another thread writes meanwhile. False where it can't.
     bool populate(std::size_t begin, std::size_t end) const;
 
+    // The first `bytes` become a private view of a file from `offset` on, a multiple of the system's pages: nothing is
+    // copied, and what is written does not reach the file. False if the system can't; `clear` ends it.
+    bool view(int fd, std::uint64_t offset, std::size_t bytes) const;
+    // Has the system map bytes [begin, end) of a view now. False if the file can't be read there.
+    bool map(std::size_t begin, std::size_t end) const;
+    // Puts memory of its own, a huge page if there is one, in the place of the view's kHugePage bytes from `begin` on:
+    // the same bytes, whoever reads them meanwhile. False if the system can't.
+    bool settle(std::size_t begin) const;
+
     // All bytes are zero again, and take no memory.
     void clear() const;
 

@@ -137,14 +137,18 @@ void Weights::load_vector(int index, std::span<const float> values) {
     slot.loaded = true;
 }
 
-bool Weights::read(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums, Team& team) {
+bool Weights::view(int fd, std::uint64_t offset, std::span<const std::uint64_t> sums, Team& team) {
     for (Slot& slot : slots_) slot.loaded = false;
-    if (!read_kept(fd, offset, {reinterpret_cast<std::uint8_t*>(memory_.data()), bytes_}, sums, team)) {
+    if (!view_kept(fd, offset, memory_, bytes_, sums, team)) {
         memory_.clear();
         return false;
     }
     for (Slot& slot : slots_) slot.loaded = true;
     return true;
+}
+
+bool Weights::settle(std::size_t chunk) const {
+    return chunk < kept_chunks(bytes_) && memory_.settle(chunk * kKeptChunk);
 }
 
 std::uint64_t Weights::write(int fd, std::uint64_t offset, std::size_t chunk) const {

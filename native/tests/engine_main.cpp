@@ -16,7 +16,7 @@ int main() {
                                    {"words", test_shared_words},
                                    {"relay", test_relay},
                                    {"engine", test_engine},
-                                   {"prepare", test_prepare},
+                                   {"memory", test_memory},
                                    {"sums", test_sums}}) {
             const long failed = counts.failed;
             group.run();

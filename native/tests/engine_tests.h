@@ -7,7 +7,7 @@ void test_relay();
 void test_shared_words();
 void test_team();
 void test_engine();
-void test_prepare();
+void test_memory();
 void test_sums();
 
 }  // namespace undiced::test

@@ -65,9 +65,14 @@ class Engine:
         Rows and columns are the file's; row_index (int32) counts rows after the transposition.
         """
 
-    def read_kept(self, fd: int, offset: int, sums: bytes) -> bool:
-        """Fills all slots with `kept_bytes` of a file, if each chunk of it has its sum (8 bytes each, in order); else
-        they hold nothing and False comes back.
+    def view_kept(self, fd: int, offset: int, sums: bytes) -> bool:
+        """Makes all slots a view of `kept_bytes` of a file, if each chunk of it has its sum (8 bytes each, in order);
+        else they hold nothing and False comes back.
+        """
+
+    def settle_kept(self, chunk: int) -> bool:
+        """Gives a chunk of such a view memory of its own, in huge pages; False where that can't be. Steps may run
+        meanwhile, `close` must not.
         """
 
     def write_kept(self, fd: int, offset: int, chunk: int) -> int:

@@ -8,6 +8,7 @@ The team computes one step at a time; calls release the interpreter's lock.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from undiced import _native
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.core.manifest import WeightSlot
     from undiced.engine.backend import AnyStep
-    from undiced.engine.keeping import Keeping
+    from undiced.engine.keeping import Behind
     from undiced.engine.kept import KeptWeights
     from undiced.program import HostProgram
 
@@ -175,7 +176,7 @@ class HostBackend:
         )
         self._submitted = Submitted(self.limits.in_flight)
         self._energy = Energy(powercap)
-        self._keeping, self._answered = self._filled(program, checkpoint, progress, kept), False
+        self._behind, self._answered = self._filled(program, checkpoint, progress, kept), False
         # Of the steps in flight, and of the one that was collected last.
         self._outputs = [_results(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
         # Native tickets of those in flight, if they run on a thread of the engine's own.
@@ -184,24 +185,24 @@ class HostBackend:
 
     def _filled(
         self, program: HostProgram, checkpoint: Checkpoint, progress: Progress | None, kept: KeptWeights | None
-    ) -> Keeping | None:
-        """Read or pack all weights; what shall write them down, if they are to be kept."""
-        self.packed = kept is None or not kept.read_into(self._engine)
+    ) -> Behind | None:
+        """Look at kept weights, or pack them; what is to be done with them behind the first answer."""
+        self.packed = kept is None or not kept.view_in(self._engine)
         if self.packed:
             self._load(program.slots, checkpoint, progress)
         elif progress is not None:
             progress(1, 1)
-        if kept is None or not kept.missing:
+        if kept is None or (self.packed and not kept.missing):
             return None
-        from undiced.engine.keeping import Keeping
+        from undiced.engine.keeping import Behind, settle, write
 
-        return Keeping(kept, self._engine)
+        return Behind(partial(write, kept, self._engine) if self.packed else partial(settle, self._engine))
 
     def _first(self) -> None:
         """The first step for somebody is done."""
         self._answered = True
-        if self._keeping is not None:
-            self._keeping.begin()
+        if self._behind is not None:
+            self._behind.begin()
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done = sum(resident_bytes(slot) for slot in slots), 0
@@ -325,7 +326,7 @@ class HostBackend:
 
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""
-        if self._keeping is not None:
-            self._keeping.stop()
+        if self._behind is not None:
+            self._behind.stop()
         self._engine.close()
         self._energy.close()

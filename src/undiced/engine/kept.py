@@ -1,5 +1,5 @@
 """Weights that were packed before, as files in a folder of the user's own: as they lie in memory, so that the next
-start reads what it would pack, in a sixth of the time.
+start looks at them instead of packing, in a tenth of the time.
 
 A file that is absent, damaged, of another build or not the user's alone is as good as none. A file begins with its key
 and a sum of each chunk, sealed by a digest; it has no name before it is whole, so that whatever ends the process leaves
@@ -32,10 +32,10 @@ _FOLDER_MB = 4096
 _FREE_SHARE = 10  # a file takes at most so much of what is free
 _ENDING = ".weights"
 _MAKERS = ("checkpoint", "core", "engine")  # folders of what reads a model and packs it
-_MAGIC = b"undiced weights 1\n"
+_MAGIC = b"undiced weights 2\n"
 _SUM_BYTES = 8
 _DIGEST_BYTES = 32
-_PAGE = 4096
+_PAGE = 65536  # the largest that systems have: a view of a file begins at a page
 
 
 class KeptWeights:
@@ -59,8 +59,8 @@ class KeptWeights:
         self.key = self._key() if self._most else None
         self.missing = self.key is not None  # whether they should be kept and are not
 
-    def read_into(self, engine: _native.Engine) -> bool:
-        """Fill the engine's weights; False if they have to be packed."""
+    def view_in(self, engine: _native.Engine) -> bool:
+        """Make the engine's weights a view of the file; False if they have to be packed."""
         nbytes = engine.kept_bytes()
         self.missing = self.missing and nbytes >= self._least
         if self.key is None or not self.missing:
@@ -78,7 +78,7 @@ class KeptWeights:
             sums = None
             if status.st_size == head + nbytes:
                 sums = _sums(os.pread(file, head, 0), self.key, nbytes)
-            if sums is None or not engine.read_kept(file, head, sums):
+            if sums is None or not engine.view_kept(file, head, sums):
                 with suppress(OSError):
                     self._file.unlink()
                 return False

@@ -1,10 +1,13 @@
-// Memory that is asked for before a prompt needs it: how much, that contents stay, and that steps go first.
+// Memory that is a view of a file and moves out of it while it is read, and memory that is asked for before a prompt
+// needs it: how much, that contents stay, and that steps go first.
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -43,6 +46,74 @@ void test_region() {
     std::memset(region.data(), 7, 100);
     region.populate(0, 2 * kHugePage);
     check(region.data()[99] == std::byte{7} && region.data()[100] == std::byte{0}, "contents stay");
+}
+
+// A file without a name that holds so many bytes: position by position a hash of it.
+class File {
+  public:
+    explicit File(std::size_t bytes) : file_(std::tmpfile()) {
+        if (file_ == nullptr) return;
+        std::vector<unsigned char> content(bytes);
+        for (std::size_t i = 0; i < bytes; ++i) content[i] = static_cast<unsigned char>(at(i));
+        std::fwrite(content.data(), 1, bytes, file_);
+        std::fflush(file_);
+    }
+    ~File() { std::fclose(file_); }
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+
+    int number() const { return fileno(file_); }
+    static std::byte at(std::size_t i) { return static_cast<std::byte>((i * 2654435761U) >> 13); }
+
+  private:
+    std::FILE* file_;
+};
+
+// How many of the first `bytes` are not the file's from `offset` on.
+std::size_t wrong(const Region& region, std::size_t bytes, std::size_t offset) {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < bytes; ++i) found += region.data()[i] != File::at(i + offset) ? 1 : 0;
+    return found;
+}
+
+void test_view() {
+    constexpr std::size_t kHead = std::size_t{64} << 10, kBytes = 3 * kHugePage - 1000;
+    const File file(kHead + kBytes);
+    const Region region(kBytes, "a test");
+    check(!region.view(-1, 0, kBytes), "no file");
+    check(!region.view(file.number(), 1, kBytes), "no page begins there");
+    check(!region.view(file.number(), kHead, region.bytes() + 1), "more than there is room for");
+    check(region.view(file.number(), kHead, kBytes), "a view");
+    check(region.map(0, kHugePage) && region.map(2 * kHugePage, kBytes), "it can be read");
+    check(wrong(region, kBytes, kHead) == 0, "it shows the file");
+
+    std::atomic<bool> stop{false};
+    std::atomic<std::size_t> differ{0}, turns{0};
+    std::thread reader([&] {
+        while (!stop) {
+            differ += wrong(region, kBytes, kHead);
+            ++turns;
+        }
+    });
+    while (turns == 0) std::this_thread::sleep_for(1ms);
+#if defined(__linux__)
+    for (int again = 0; again < 3; ++again)
+        for (std::size_t begin = 0; begin < kBytes; begin += kHugePage)
+            check(region.settle(begin), "memory of its own");
+    check(!region.settle(1) && !region.settle(region.bytes()), "no huge page begins there");
+    const std::size_t settled = turns;
+    while (turns < settled + 2) std::this_thread::sleep_for(1ms);
+#endif
+    stop = true;
+    reader.join();
+    check(differ == 0, "whoever reads meanwhile finds the same bytes");
+#if defined(__linux__)
+    check(ftruncate(file.number(), 0) == 0 && wrong(region, kBytes, kHead) == 0, "the file is not needed any more");
+#endif
+    region.clear();
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < region.bytes(); ++i) left += region.data()[i] != std::byte{0} ? 1 : 0;
+    check(left == 0, "nothing is left of it");
 }
 
 void test_pool() {
@@ -111,8 +182,9 @@ void test_flights() {
 
 }  // namespace
 
-void test_prepare() {
+void test_memory() {
     test_region();
+    test_view();
     test_pool();
     test_flights();
 }
