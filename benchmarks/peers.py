@@ -6,7 +6,8 @@
     python benchmarks/peers.py --report          writes README.md's table and docs/peers.svg from the kept runs
 
 Every peer is installed on first use (see peer.py); one that can't be is reported with the reason. Sides are processes
-that stay loaded; in each round every call goes to all of them, one after the other, beginning with another one. The
+that stay loaded; in each round every call goes to all of them, one after the other, beginning with another one, each
+behind a pause: threads of some go on spinning after an answer, on the cores of whoever is next. The
 prompts of a call are the same token ids for all sides, and others in each round, so that nobody's cache of prefixes
 helps. Start and memory are of processes of their own, of ours with bytecode beside the sources (see bytecode.py), as
 pip installs every package. Greedy; nothing is guessed ahead. A run is appended to
@@ -43,6 +44,7 @@ from undiced.engine.level import level
 from undiced.text import load_tokenizer
 
 Found = TypeVar("Found")
+PAUSE_S = 0.2  # before each call and start: onnxruntime's threads spin for 30 ms of processor time after an answer
 Rows = dict[str, dict[str, list[float]]]  # by side and column, a figure a round
 
 
@@ -119,12 +121,14 @@ class Run:
             prompts = self._prompts.take(call.sequences, call.length)
             tokens: dict[str, list[list[int]] | None] = {}
             for side in _turned(self.sides, number + at):
+                time.sleep(PAUSE_S)
                 tokens[side.name] = self._guarded(side, self._ask, call, prompts)
             self._compare(tokens)
 
     def _starts(self, number: int) -> None:
         start = self._prompts.take(1, START_PROMPT)[0]
         for side in _turned(self.sides, number):
+            time.sleep(PAUSE_S)
             self._guarded(side, self._start, start, number == 0)
 
     def _ask(self, side: Side, call: Call, prompts: list[list[int]]) -> list[list[int]]:

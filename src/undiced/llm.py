@@ -17,7 +17,6 @@ from undiced.asking import Messages, Prompt, conversation, is_ids, is_messages, 
 from undiced.compiled import Progress, compile_for_host, config_of
 from undiced.core.collection import all_stays
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
-from undiced.core.memory import give_back
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.loaded import load
 from undiced.params import SamplingParams as SamplingParams
@@ -93,7 +92,6 @@ class LLM:
             loaded = load(compiled, guessing, speculate=speculate, progress=progress)
             from undiced.serve.shared import SharedLoop
 
-        give_back()
         self._engine, self.tokenizer, self._template = loaded.engine, loaded.tokenizer, loaded.template
         self._loop = SharedLoop(self._engine)
         self._opening = threading.Lock()

@@ -40,6 +40,10 @@ def load(compiled: Compiled, guessing: Compiled | None, *, speculate: bool, prog
         backend, guesser = _backends(compiled, guessing, progress)
     finally:
         reading.wait()
+    if backend.packed:
+        from undiced.core.memory import give_back
+
+        give_back()
     from undiced.serve import Policy, Scheduler
     from undiced.serve.loop import EngineLoop
 

@@ -176,33 +176,33 @@ class HostBackend:
         )
         self._submitted = Submitted(self.limits.in_flight)
         self._energy = Energy(powercap)
-        self._behind, self._answered = self._filled(program, checkpoint, progress, kept), False
+        self._fill(program, checkpoint, progress, kept)
+        self._kept, self._answered = kept, False
+        self._behind: Behind | None = None
         # Of the steps in flight, and of the one that was collected last.
         self._outputs = [_results(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
         # Native tickets of those in flight, if they run on a thread of the engine's own.
         self._apart: deque[int] = deque()
         self._before = self._energy.counts()
 
-    def _filled(
+    def _fill(
         self, program: HostProgram, checkpoint: Checkpoint, progress: Progress | None, kept: KeptWeights | None
-    ) -> Behind | None:
-        """Look at kept weights, or pack them; what is to be done with them behind the first answer."""
+    ) -> None:
+        """Look at kept weights, or pack them."""
         self.packed = kept is None or not kept.view_in(self._engine)
         if self.packed:
             self._load(program.slots, checkpoint, progress)
         elif progress is not None:
             progress(1, 1)
-        if kept is None or (self.packed and not kept.missing):
-            return None
-        from undiced.engine.keeping import Behind, settle, write
-
-        return Behind(partial(write, kept, self._engine) if self.packed else partial(settle, self._engine))
 
     def _first(self) -> None:
-        """The first step for somebody is done."""
+        """The first step for somebody is done: time for what kept weights still need."""
         self._answered = True
-        if self._behind is not None:
-            self._behind.begin()
+        if self._kept is None or (self.packed and not self._kept.missing):
+            return
+        from undiced.engine.keeping import Behind, settle, write
+
+        self._behind = Behind(partial(write if self.packed else settle, self._kept, self._engine))
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done = sum(resident_bytes(slot) for slot in slots), 0

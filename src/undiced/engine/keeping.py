@@ -23,15 +23,11 @@ _LAST_CHUNKS = 64  # that are written at once when the engine closes, in 0.05 s;
 
 
 class Behind:
-    """Does some work once, on a thread of its own, from `begin` on."""
+    """Does some work once, on a thread of its own."""
 
     def __init__(self, work: Callable[[Ending], None]) -> None:
         self._work = work
         self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """To be called when the first answer has begun."""
         self._thread = threading.Thread(target=self._run, name="kept weights", daemon=True)
         self._thread.start()
         atexit.register(self.stop)  # native code must not be inside when the interpreter goes
@@ -39,9 +35,12 @@ class Behind:
     def stop(self) -> None:
         """Before the engine closes: have the work end. Idempotent."""
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
-            atexit.unregister(self.stop)
+        self._thread.join()
+        atexit.unregister(self.stop)
+
+    def wait(self) -> None:
+        """Until the work is done."""
+        self._thread.join()
 
     def _run(self) -> None:
         self._work(lambda: self._closing.wait(_PAUSE_S))
@@ -66,8 +65,9 @@ def write(kept: KeptWeights, engine: _native.Engine, ending: Ending) -> None:
         os.close(file)
 
 
-def settle(engine: _native.Engine, ending: Ending) -> None:
-    """Give weights that are a view of a file memory of their own, in huge pages, where the system can."""
+def settle(kept: KeptWeights, engine: _native.Engine, ending: Ending) -> None:
+    """Give weights that are a view of their file memory of their own, in huge pages, where the system can."""
     for chunk in range(chunks(engine.kept_bytes())):
         if ending() or not engine.settle_kept(chunk):
-            return
+            break
+    kept.used()

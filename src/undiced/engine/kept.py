@@ -83,13 +83,16 @@ class KeptWeights:
                     self._file.unlink()
                 return False
             self.missing = False
-            with suppress(OSError):
-                os.utime(file)  # used just now
             return True
         except OSError:
             return False
         finally:
             os.close(file)
+
+    def used(self) -> None:
+        """Note that the file was used just now."""
+        with suppress(OSError):
+            os.utime(self._file)
 
     def room(self, nbytes: int) -> int | None:
         """A file without a name for so many bytes of weights behind `head_bytes`; None if none is to be kept."""

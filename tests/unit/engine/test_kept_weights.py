@@ -102,8 +102,8 @@ def test_weights_leave_their_file_behind_the_first_answer(start: Start) -> None:
     [file] = start.files
     backend = start.backend()
     assert not backend.packed and answer(backend) == first
-    assert backend._behind is not None and backend._behind._thread is not None
-    backend._behind._thread.join(30)
+    assert backend._behind is not None
+    backend._behind.wait()
     file.write_bytes(b"")  # would end the process if anything still looked at it
     assert answer(backend) == first
     backend.close()
