@@ -4,9 +4,10 @@ through the scheduler on a virtual clock. Nothing is computed, so that the polic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import AnyStep, NoToken, PlainStep, SlotState, StepInput, StepOutput, Submitted

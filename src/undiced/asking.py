@@ -5,7 +5,8 @@ parameters. Knows no engine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from undiced.core.errors import InvalidRequestError
 from undiced.params import SamplingParams, StructuredOutputsParams

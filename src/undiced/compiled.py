@@ -5,11 +5,12 @@ engine process. A composition root: it may import everything, and loads nothing 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from undiced.core.errors import InvalidRequestError, ModelNotFoundError
 from undiced.core.formats import FORMATS
@@ -26,8 +27,7 @@ DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(Struct, frozen=True, dict=True):
     """A model on its way to an engine: what `serve` hands to the engine process and `LLM` keeps.
 
     Attributes:

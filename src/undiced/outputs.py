@@ -4,8 +4,9 @@ knows neither the engine nor how tokens become text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from undiced.core.call import call_id
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from undiced.serve import UsageEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Logprob:
+class Logprob(Struct, frozen=True):
     """A token's log-probability in one place of a text.
 
     Attributes:
@@ -30,8 +30,7 @@ class Logprob:
 Place = dict[int, Logprob]  # the token that stands there and the likeliest ones, by token id
 
 
-@dataclass(slots=True)
-class ToolCall:
+class ToolCall(Struct):
     """A call of a function.
 
     Attributes:
@@ -48,8 +47,7 @@ class ToolCall:
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
 
-@dataclass(slots=True)
-class Completion:
+class Completion(Struct):
     """An answer.
 
     Attributes:
@@ -89,8 +87,7 @@ class Completion:
         return 0.0 if self.usage is None else self.usage.queue_s + self.usage.prompt_s
 
 
-@dataclass(slots=True)
-class RequestOutput:
+class RequestOutput(Struct):
     """A prompt with its answers.
 
     Attributes:

@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import TOP_LOGPROBS_MAX, Sampling, random_seed
 from undiced.core.usual import Numbers, settled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StructuredOutputsParams:
+class StructuredOutputsParams(Struct, frozen=True, kw_only=True):
     """What the text of an answer has to look like: one of these.
 
     Attributes:
@@ -78,8 +78,7 @@ class Usual(Enum):
 USUAL_LIMIT: Final = Usual.LIMIT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParams:
+class SamplingParams(Struct, frozen=True, kw_only=True):
     """How to answer or continue a prompt. `core.sampling` says what each number means.
 
     A number that is None is the usual one. In a chat: the model's own (`LLM.chat_defaults` tells), or what suits small

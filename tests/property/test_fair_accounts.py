@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from support.fake import FakeBackend
 from support.tenants import LIMITS, Tenant, World, jain
 
@@ -66,7 +67,7 @@ def test_a_tenant_at_a_request_a_second_hardly_notices_a_flood(prompt: int, answ
     World([light]).run(41.0)
     undisturbed_s = light.wait_s(0.99)
     beside = replace(light, waits_s=[])
-    World([beside, replace(FLOOD)], replace(LIMITS, max_batch=slots)).run(41.0)
+    World([beside, replace(FLOOD)], structs.replace(LIMITS, max_batch=slots)).run(41.0)
     assert len(beside.waits_s) > 30
     assert beside.wait_s(0.99) <= 2 * undisturbed_s + step_s(slots)
 
@@ -80,7 +81,7 @@ def test_nor_one_of_other_kinds(flood: tuple[int, int, int, int]) -> None:
 
 def test_nor_one_that_holds_all_pages() -> None:
     light = Tenant("light", (64, 64), (10, 10), every_s=1.0, start_s=1.0)
-    World([light, replace(FLOOD)], replace(LIMITS, pages=50)).run(41.0)
+    World([light, replace(FLOOD)], structs.replace(LIMITS, pages=50)).run(41.0)
     assert light.wait_s(0.95) <= 2 * 0.074 + step_s(8)
 
 

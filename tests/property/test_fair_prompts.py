@@ -6,11 +6,12 @@ idle, so that all together take as long as one after another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.fake import FakeBackend
 
 from undiced.engine.backend import Limits

@@ -8,13 +8,13 @@ read what the one before draws, and nothing of a step in flight is given to othe
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 from support.fake import Draw, FakeBackend, fake_logprob, fake_token
 
 from undiced.engine.backend import Limits

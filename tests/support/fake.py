@@ -11,10 +11,11 @@ from __future__ import annotations
 import time
 import zlib
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from undiced.core.errors import EngineError
 from undiced.core.sampling import TOP_LOGPROBS_MAX

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import undiced
 from undiced import LLM, RequestOutput, SamplingParams
@@ -125,4 +125,4 @@ def test_the_page_about_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_page_names_every_parameter() -> None:
     page = (Path(__file__).parents[2] / "docs" / "llm.md").read_text()
-    assert all(f"`{field.name}`" in page for field in fields(SamplingParams))
+    assert all(f"`{field.name}`" in page for field in structs.fields(SamplingParams))

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.clients import fake_spec, started
 from support.fake import Draw, fake_token
 from support.reader import Reader, reader

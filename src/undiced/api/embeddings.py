@@ -11,9 +11,9 @@ import contextlib
 import math
 import secrets
 import struct
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from undiced.api.call import TAG, holding

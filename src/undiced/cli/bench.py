@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from undiced.cli.options import DEFAULT_MODEL, Json, KvTypeName, Model, Threads
 from undiced.core.errors import InvalidRequestError

@@ -9,11 +9,11 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec.structs import replace
 
 from undiced.cli.report import writing
 from undiced.cli.settings import changed, settings

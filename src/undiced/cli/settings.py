@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import WIRE_RANGES
@@ -49,9 +50,7 @@ def changed(params: SamplingParams, words: str) -> SamplingParams:
 
 def _with(params: SamplingParams, parameter: str, value: object) -> SamplingParams:
     """A copy with another value, which its table of names and kinds has made right."""
-    copy = replace(params)
-    object.__setattr__(copy, parameter, value)
-    return copy
+    return replace(params, **{parameter: value})
 
 
 def settings(params: SamplingParams, usual: Numbers) -> list[tuple[str, str]]:

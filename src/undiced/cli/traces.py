@@ -7,10 +7,10 @@ product, or lets a norm wait for one) is missing from its trace.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from undiced.program import Bounds, HostProgram

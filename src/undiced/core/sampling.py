@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 TOP_LOGPROBS_MAX = 20
 SEED_BITS = 64
@@ -62,8 +61,12 @@ class RecordField(Struct, frozen=True):
     range: Range
 
 
+_rows: list[tuple[Range, Range, str, str]] = []  # of `Parameters`, in order
+
+
 def _row(default: T, wire: tuple[float, float], engine: tuple[float, float], kind: str, doc: str) -> T:
-    return field(default=default, metadata={"wire": Range(*wire), "engine": Range(*engine), "kind": kind, "doc": doc})
+    _rows.append((Range(*wire), Range(*engine), kind, doc))
+    return default
 
 
 def random_seed() -> int:
@@ -71,8 +74,7 @@ def random_seed() -> int:
     return int.from_bytes(os.urandom(SEED_BITS // 8))
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """The numbers that bend a distribution before a token is drawn from it. The defaults change nothing.
 
     Sources of the wire's ranges: the OpenAI and Cerebras API references; repetition_penalty's is ours.
@@ -93,7 +95,9 @@ class Parameters:
 
 
 _OFF = Parameters()
-PARAMETERS = tuple(Parameter(row.name, getattr(_OFF, row.name), **row.metadata) for row in fields(Parameters))
+PARAMETERS = tuple(
+    Parameter(name, getattr(_OFF, name), *row) for name, row in zip(Parameters.__struct_fields__, _rows, strict=True)
+)
 WIRE_RANGES = {row.name: row.wire for row in PARAMETERS}  # what a client, or a person, may say
 BIAS = Parameter("logit_bias", 0.0, Range(-100, 100), Range(-1e6, 1e6), "f4", "added to a token's logit")
 
@@ -112,8 +116,7 @@ RECORD: tuple[RecordField, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling(Parameters):
+class Sampling(Parameters, frozen=True):
     """How the tokens of a sequence are drawn. The defaults sample from the model's own distribution.
 
     Attributes:
@@ -137,8 +140,7 @@ class Sampling(Parameters):
 
     def bent(self, value_of: Callable[[str], float]) -> Sampling:
         """The same with the parameters that `value_of` gives by name."""
-        remade: Callable[..., Sampling] = partial(replace, self)
-        return remade(**{row.name: value_of(row.name) for row in PARAMETERS})
+        return replace(self, **{row.name: value_of(row.name) for row in PARAMETERS})
 
 
 GREEDY = Sampling(temperature=0.0, seed=0)

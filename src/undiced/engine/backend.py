@@ -6,7 +6,6 @@ A step mixes decoding and chunked prefill: the tokens of all its sequences lie o
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,8 +21,7 @@ PAGE_TOKENS = 32  # positions that a KV page of the host and of its interpreter 
 BUG = "This is a bug; please report it."
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a backend can hold.
 
     Attributes:
@@ -57,8 +55,7 @@ class Limits:
     chained: bool = False
 
 
-@dataclass(slots=True)
-class StepInput:
+class StepInput(Struct):
     """One step. T tokens of S sequences; R of the token rows are sampled; P pages per sequence at most.
 
     Attributes:

@@ -5,8 +5,9 @@ Knows the envelope of a program file and what every report needs; knows neither 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from undiced.core.digest import sha256
 
@@ -14,16 +15,14 @@ VERSION = 4
 MAGIC = b"UNDICED\x00"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """What a program must be able to hold: sequences at once, and positions per sequence."""
 
     batch: int
     context: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(Struct, frozen=True, kw_only=True):
     """A compiled model.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import queue
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -78,7 +78,7 @@ class Compiling:
     def end_thought(self, request_id: str) -> None:
         """A request that waits shall not think when it begins."""
         if (found := self._waiting.get(request_id)) is not None and (guide := found.submit.request.guide) is not None:
-            found.submit.request = replace(found.submit.request, guide=structs.replace(guide, budget=0))
+            found.submit.request = structs.replace(found.submit.request, guide=structs.replace(guide, budget=0))
 
     def ready(self) -> list[Waiting]:
         """Requests that wait no longer."""

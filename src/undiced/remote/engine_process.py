@@ -16,9 +16,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from undiced.core.errors import EngineError, UndicedError
 from undiced.core.exits import Exit

@@ -7,10 +7,10 @@ draft model has drawn is not what the answer has.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import Sampling

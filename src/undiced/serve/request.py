@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError
 from undiced.core.sampling import BIAS, NO_LOGPROBS, PARAMETERS, SEED_BITS, TOP_LOGPROBS_MAX, Sampling
@@ -29,8 +31,7 @@ class Priority(IntEnum):
     LOW = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One sequence to generate.
 
     Attributes:

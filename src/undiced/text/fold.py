@@ -6,7 +6,6 @@ Says at which token the answer ends, and nobody else does. Knows no engine, no c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -85,8 +84,7 @@ class Tokens(Protocol):
         """Why no more tokens follow, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoldOptions:
+class FoldOptions(msgspec.Struct, frozen=True):
     """How tokens become text.
 
     Attributes:
@@ -103,7 +101,7 @@ class FoldOptions:
     """
 
     stops: tuple[str, ...] = ()
-    stop_names: Mapping[int, str] = field(default_factory=dict)
+    stop_names: Mapping[int, str] = msgspec.field(default_factory=dict)
     include_stop: bool = False
     skip_special: bool = True
     continues: bool = False
@@ -112,6 +110,9 @@ class FoldOptions:
     echo: str = ""
     prompt: Sequence[int] = ()
     stop_row: bool = False
+
+
+_USUAL = FoldOptions()
 
 
 class Piece(msgspec.Struct, gc=False):
@@ -154,7 +155,7 @@ class Fold:
     def __init__(
         self,
         tokenizer: Spelling,
-        options: FoldOptions = FoldOptions(),
+        options: FoldOptions = _USUAL,
         *,
         index: int = 0,
         channels: Channels | None = None,

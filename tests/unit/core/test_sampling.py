@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 
 import pytest
+from msgspec import structs
 
 from undiced import SamplingParams
 from undiced.api.limits import RANGES, in_range
@@ -25,7 +25,7 @@ def test_what_a_client_may_say_the_engine_can_compute_with(row: Parameter) -> No
 def test_a_parameter_has_one_name_everywhere(row: Parameter) -> None:
     assert row.name in Body.__struct_fields__, "a member of a request"
     assert RANGES[row.name] == row.wire
-    assert row.name in {field.name for field in fields(SamplingParams)}, "of Python programs"
+    assert row.name in {field.name for field in structs.fields(SamplingParams)}, "of Python programs"
     assert row.name in SAMPLING.names, "and of the engine's record"
     assert getattr(Sampling(), row.name) == row.default
 

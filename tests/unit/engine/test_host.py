@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 from support import tiny_models
 
 from undiced import _native

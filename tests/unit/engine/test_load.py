@@ -51,7 +51,7 @@ def test_what_was_promised_is_opened_and_its_progress_told(options: BackendOptio
 
 
 def test_a_program_of_another_digest_is_refused(options: BackendOptions, compiled: Compiled) -> None:
-    other = replace(compiled.program, model="other").encoded()
+    other = structs.replace(compiled.program, model="other").encoded()
     with pytest.raises(ProgramFileError, match="not the one that was compiled"):
         open_host(replace(options, program=other), ignore)
     with pytest.raises(ProgramFileError, match="checksum"):

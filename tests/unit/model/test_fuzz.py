@@ -2,12 +2,12 @@
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from undiced.checkpoint import TensorInfo
 from undiced.core.errors import UndicedError, UnsupportedError

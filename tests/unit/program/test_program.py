@@ -1,9 +1,8 @@
 """Programs on disk and as text; the instruction table's own consistency; verification."""
 
-from dataclasses import replace
-
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from undiced.compiler import compile
 from undiced.core.errors import CompileError, ProgramFileError

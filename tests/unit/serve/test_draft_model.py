@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import InvalidRequestError

@@ -138,7 +138,7 @@ def test_forms_that_are_all_dear_share_their_steps() -> None:
 
 
 def test_a_preempted_sequence_goes_on_where_it_stood() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     path = " ".join(["11", "20|21|22|23", "12|13"] * 20)
     alone, _, _ = run(Guide(path), max_tokens=60)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.serve import GREEDY, Delta, Request

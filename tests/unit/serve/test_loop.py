@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import EngineError

@@ -7,10 +7,10 @@ many tokens, and what it was told. A change of the rules within an account chang
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from hashlib import blake2b
 
 import pytest
+from msgspec.structs import replace
 from support.fake import FakeBackend
 
 from undiced.core.errors import QueueFullError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from support.fake import FAKE_LIMITS
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, UndicedError

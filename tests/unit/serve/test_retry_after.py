@@ -7,10 +7,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import mean
 
 import pytest
+from msgspec.structs import replace
 from support.fake import FakeBackend
 
 from undiced.core.errors import QueueFullError

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from support.fake import FakeBackend
 
 from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestError, QueueFullError

@@ -6,9 +6,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import EngineError

@@ -6,9 +6,9 @@ import random
 import statistics
 import sys
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.fake import FakeBackend
 from support.tenants import Formula
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.engine.backend import AnyStep, Limits

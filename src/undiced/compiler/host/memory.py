@@ -10,9 +10,8 @@ Buffers that only row-wise instructions write are each core's own in small steps
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import structs
+from msgspec.structs import replace
 
 from undiced.compiler.host.draft import Draft
 from undiced.program import Buffer

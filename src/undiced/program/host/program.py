@@ -5,7 +5,6 @@ Frozen. Knows the instruction table; of graph and machine only their digests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Struct
@@ -19,8 +18,7 @@ Rows = Literal["tokens", "samples"]
 Form = Literal["f32", "int8", "int16"]
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+class Buffer(Struct, frozen=True):
     """Activation storage of a program.
 
     Attributes:
@@ -75,8 +73,7 @@ class Operands(Struct, frozen=True):
     vocab: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
-class HostProgram(Artifact):
+class HostProgram(Artifact, frozen=True, kw_only=True, weakref=True):
     """A model compiled for the host: every core of a team runs the same instructions.
 
     Attributes:
