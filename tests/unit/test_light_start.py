@@ -21,6 +21,7 @@ UNUSED = (
     "undiced.api",
     "undiced.cli",
     "asyncio",
+    "dataclasses",
     "hashlib",
     "numpy",
     "platformdirs",

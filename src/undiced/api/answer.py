@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from undiced.api.errors import ENDS, ClientClosedError
 from undiced.api.meter import Counts
 from undiced.api.tally import Tally
@@ -163,7 +165,9 @@ class Answer:
     def shorten(self, max_tokens: int) -> None:
         """Let no choice be longer than that; before it runs."""
         self.choices = [
-            replace(choice, request=replace(choice.request, max_tokens=min(choice.request.max_tokens, max_tokens)))
+            replace(
+                choice, request=structs.replace(choice.request, max_tokens=min(choice.request.max_tokens, max_tokens))
+            )
             for choice in self.choices
         ]
 

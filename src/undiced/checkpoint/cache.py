@@ -45,6 +45,15 @@ def packed_dir() -> Path:
     return cache_dir() / "weights"
 
 
+def packed_bytes() -> int:
+    """What the packed weights of all models take there."""
+    try:
+        with os.scandir(packed_dir()) as found:
+            return sum(one.stat(follow_symlinks=False).st_size for one in found)
+    except OSError:
+        return 0
+
+
 def packed_prefix(path: Path) -> str:
     """How the names of files begin that hold the packed weights of a model's file."""
     from undiced.core.digest import sha256

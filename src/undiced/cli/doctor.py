@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _DECODE_TOKENS = 64
+_TURNS = 5  # the fastest counts: the first ones run while weights are taken into memory
 _BUSY = 0.1  # a tenth of the cores is seen in the figures
 _LOW = 0.45  # of the limit: less was only seen with other work on the machine
 _FULL = 0.9  # of the limit: what is left is not worth looking for
@@ -37,6 +38,7 @@ class Findings:
         bytes_per_token: weights read to decode one token. limit_tokens_per_second: their reading time alone, inverted.
         tokens_per_second, share_of_limit: decoding one sequence; None where the model is not here.
         energy_counters: of the processor, that may be read; joules_per_token: by them, None without any.
+        packed_bytes, packed_dir: what packed weights take that are kept for the next starts, and where.
         busy_share: of the cores, what other processes took meanwhile; None where the system does not tell.
         remedies: what would help.
     """
@@ -54,6 +56,8 @@ class Findings:
     share_of_limit: float | None
     energy_counters: tuple[str, ...]
     joules_per_token: float | None
+    packed_bytes: int
+    packed_dir: str
     busy_share: float | None
     remedies: tuple[str, ...]
 
@@ -78,6 +82,7 @@ def doctor(
 def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings:
     """Measure; takes a few seconds, so a model that does not exist is refused first."""
     from undiced.checkpoint import CATALOG, resolve
+    from undiced.checkpoint.cache import packed_bytes, packed_dir
     from undiced.machine.host import host
 
     if model.casefold() not in CATALOG:
@@ -110,6 +115,8 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
         share_of_limit=share,
         energy_counters=_counters(),
         joules_per_token=joules,
+        packed_bytes=packed_bytes(),
+        packed_dir=str(packed_dir()),
         busy_share=busy,
         remedies=(
             *remedies(isa, best, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
@@ -199,7 +206,9 @@ def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float 
         compiled = compile_for_host(model, threads=threads, max_batch=1, max_context=256)
         return compiled.program.fact("matmul_bytes_per_token"), None, None
     with LLM(model, threads=threads, max_batch=1, max_context=256, speculate=False) as llm:
-        answer = llm.generate(_PROMPT, SamplingParams(max_tokens=_DECODE_TOKENS, ignore_eos=True))[0].outputs[0]
+        params = SamplingParams(max_tokens=_DECODE_TOKENS, ignore_eos=True)
+        answers = [llm.generate(_PROMPT, params)[0].outputs[0] for _ in range(_TURNS)]
+        answer = max(answers, key=lambda one: one.tokens_per_second)
         used = answer.usage
         known = used is not None and used.joules > 0
         joules = used.joules / (used.prompt_tokens + used.completion_tokens) if used and known else None
@@ -229,6 +238,7 @@ def _show(found: Findings) -> None:
     if found.tokens_per_second is not None and found.share_of_limit is not None:
         rows.append(("measured", f"{found.tokens_per_second:.0f} tokens/s, {found.share_of_limit:.0%} of the limit"))
     rows.append(("energy", _energy(found)))
+    rows.append(("packed weights", f"{megabytes(found.packed_bytes)} in {found.packed_dir}"))
     for name, value in rows:
         typer.echo(printable(f"{name:<18}{value}"))
     for remedy in found.remedies:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from undiced import _native
     from undiced.engine.kept import KeptWeights
 
-Ending = Callable[[], bool]  # waits a little; whether an end is wanted
+Ending = Callable[[float], bool]  # waits for so many seconds; whether an end is wanted
 
-_PAUSE_S = 0.02  # before each chunk, which takes a millisecond or two
+_WRITE_PAUSE_S = 0.02  # before each chunk, which takes a millisecond; disks shall keep up
+_SETTLE_PAUSE_S = 0.005  # before each chunk, which takes up to two; steps are slower until all is done
 _LAST_CHUNKS = 64  # that are written at once when the engine closes, in 0.05 s; with more to come, nothing is kept
 
 
@@ -43,7 +44,7 @@ class Behind:
         self._thread.join()
 
     def _run(self) -> None:
-        self._work(lambda: self._closing.wait(_PAUSE_S))
+        self._work(self._closing.wait)
 
 
 def write(kept: KeptWeights, engine: _native.Engine, ending: Ending) -> None:
@@ -55,7 +56,7 @@ def write(kept: KeptWeights, engine: _native.Engine, ending: Ending) -> None:
     try:
         sums: list[int] = []
         for chunk in range(chunks(nbytes)):
-            if ending() and chunks(nbytes) - chunk > _LAST_CHUNKS:
+            if ending(_WRITE_PAUSE_S) and chunks(nbytes) - chunk > _LAST_CHUNKS:
                 return
             sums.append(engine.write_kept(file, head_bytes(nbytes), chunk))
         kept.put(file, nbytes, sums)
@@ -68,6 +69,6 @@ def write(kept: KeptWeights, engine: _native.Engine, ending: Ending) -> None:
 def settle(kept: KeptWeights, engine: _native.Engine, ending: Ending) -> None:
     """Give weights that are a view of their file memory of their own, in huge pages, where the system can."""
     for chunk in range(chunks(engine.kept_bytes())):
-        if ending() or not engine.settle_kept(chunk):
+        if ending(_SETTLE_PAUSE_S) or not engine.settle_kept(chunk):
             break
     kept.used()

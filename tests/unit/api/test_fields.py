@@ -8,10 +8,10 @@ import asyncio
 import importlib
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.field_docs import BEGIN, END, markdown
 
 from undiced.api import schemas

@@ -197,6 +197,7 @@ def test_an_interruption_is_status_130_without_a_traceback():
 @pytest.mark.model
 def test_doctor_reports_measured_figures():
     found = json.loads(run("doctor", MODEL, "--json").stdout)
+    assert found["packed_dir"].endswith("weights") and found["packed_bytes"] >= 0
     assert found["bytes_per_second"] > 1e8 and found["int8_ops_per_second"] > 1e8
     assert found["limit_tokens_per_second"] == pytest.approx(found["bytes_per_second"] / found["bytes_per_token"])
     assert found["share_of_limit"] == pytest.approx(found["tokens_per_second"] / found["limit_tokens_per_second"])

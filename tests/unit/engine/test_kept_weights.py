@@ -81,7 +81,7 @@ def answer(backend: HostBackend) -> Bits:
 def start(tiny: tuple[HostProgram, Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     monkeypatch.setenv("UNDICED_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr(keeping, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(keeping, "_WRITE_PAUSE_S", 0.001)
     file = tmp_path / "model.gguf"
     file.write_bytes(b"stands for one")
     return Start(tiny, file)
@@ -190,12 +190,12 @@ def test_nothing_is_kept_before_an_answer_or_for_a_warm_up(start: Start) -> None
 
 def test_an_end_while_much_is_left_keeps_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "_LAST_CHUNKS", 0)
-    monkeypatch.setattr(keeping, "_PAUSE_S", 60)
+    monkeypatch.setattr(keeping, "_WRITE_PAUSE_S", 60)
     assert start()[1] and not start.files
 
 
 def test_an_end_while_little_is_left_writes_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "_PAUSE_S", 60)
+    monkeypatch.setattr(keeping, "_WRITE_PAUSE_S", 60)
     assert start()[1] and len(start.files) == 1
 
 
