@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 
 namespace undiced {
@@ -50,6 +51,15 @@ int Attention::block_tokens(const AttentionShape& shape) const {
     if (!in_words(shape)) return least;
     const std::int64_t fair = std::int64_t{limits_.max_tokens} * shape.groups / (kMemberUnits * members_);
     return static_cast<int>(std::clamp<std::int64_t>(fair, least, std::max(least, kWordsRows / shape.group())));
+}
+
+int Attention::prompt_multiple() const {
+    int found = 1;
+    for (const Layer& layer : layers_) {
+        found = std::lcm(found, block_tokens(layer.shape) * members_ / std::gcd(members_, layer.shape.groups));
+        if (members_ == 1 || found > limits_.max_tokens) return 1;
+    }
+    return found;
 }
 
 std::size_t Attention::plan_for(const AttentionShape& shape) {

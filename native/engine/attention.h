@@ -58,6 +58,9 @@ class Attention {
     // `prompt_tokens`: of each slot, how many positions its sequence's prompt has; 0 if that is not known.
     void build(const StepInput& in, std::span<const std::int32_t> prompt_tokens);
 
+    // Tokens of a prompt in a step in multiples of which all layers' units are shared out evenly; 1: none are.
+    int prompt_multiple() const;
+
     // Does the units that are `member`'s, then takes others from `next` until there are none left.
     void run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member);
     // Does the units that are `member`'s in a small step (isa.h: keeps).

@@ -111,6 +111,7 @@ class PyEngine {
     }
 
     std::size_t kept_bytes() const { return engine_->kept_bytes(); }
+    int prompt_multiple() const { return engine_->prompt_multiple(); }
 
     void open_slot(int slot, const Ints& prompt, const Ints& bias_ids, const Floats& bias_values, const Ints& eos,
                    const Ints& allowed, int prompt_tokens) {
@@ -335,6 +336,8 @@ void bind_engine(nb::module_& m) {
         .def("write_kept", &PyEngine::write_kept, "fd"_a, "offset"_a, "chunk"_a,
              "Write a chunk of KEPT_CHUNK bytes of all slots to its place behind offset; its sum. Steps may run "
              "meanwhile. RuntimeError for what can't be written.")
+        .def_prop_ro("prompt_multiple", &PyEngine::prompt_multiple,
+                     "Tokens of a prompt in a step that its threads share evenly, and multiples of it.")
         .def("kept_bytes", &PyEngine::kept_bytes, "Bytes of all slots as they lie in memory.")
         .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
              "allowed"_a, "prompt_tokens"_a = 0,

@@ -61,6 +61,7 @@ Engine::Engine(const EngineSpec& spec, const std::string& isa)
     : state_(std::make_unique<State>(spec, kernels(parse_isa(isa)))), isa_(state_->kernels.name) {
     bind(spec);
     state_->attention.prepare();
+    prompt_multiple_ = state_->attention.prompt_multiple();
     checker_ = std::make_unique<StepChecker>(make_checker(program_, *state_));
     prompt_tokens_.resize(static_cast<std::size_t>(spec.limits.max_batch));
     tokens_read_.reserve(static_cast<std::size_t>(spec.limits.max_tokens));

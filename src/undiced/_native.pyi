@@ -81,6 +81,10 @@ class Engine:
         RuntimeError for what can't be written.
         """
 
+    @property
+    def prompt_multiple(self) -> int:
+        """Tokens of a prompt in a step that its threads share evenly, and multiples of it; 1: no such number."""
+
     def kept_bytes(self) -> int:
         """Bytes of all slots as they lie in memory."""
 

@@ -39,6 +39,7 @@ class Limits(Struct, frozen=True):
             many as it has stages; a single team computes one at a time.
         chained: a step may read tokens that the step before it draws. Then the steps in flight are of the same
             sequences, and not a pipeline of several groups.
+        prompt_multiple: tokens of a prompt take least time each where a step has a multiple of this many.
     """
 
     max_batch: int
@@ -53,6 +54,7 @@ class Limits(Struct, frozen=True):
     hidden: int = 0
     draft: int = 0
     chained: bool = False
+    prompt_multiple: int = 1
 
 
 class StepInput(Struct):

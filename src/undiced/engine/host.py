@@ -173,6 +173,7 @@ class HostBackend:
             draft=_DRAFT,
             in_flight=_IN_FLIGHT,
             chained=True,
+            prompt_multiple=self._engine.prompt_multiple,
         )
         self._submitted = Submitted(self.limits.in_flight)
         self._energy = Energy(powercap)

@@ -24,8 +24,8 @@ _SEVERAL = 0.5  # of a turn: a step with several accounts, where many decode
 class Pacer:
     """Learns what tokens cost, and sizes chunks by that."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, multiple: int = 1) -> None:
+        self._policy, self._multiple = policy, multiple
         self._decode_s = 0.0
         self._strides = Strides()
 
@@ -53,10 +53,15 @@ class Pacer:
         """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end.
 
         left: tokens of the only prompt that there is; 0: there are several. Few tokens that would be left over at its
-        end cost a step of their own, so it is read in even pieces that are a little longer.
+        end cost a step of their own, so it is read in even pieces that are a little longer, or in multiples of what
+        the backend reads fastest.
         """
         found = self._within(budget, self._policy.turn_s, self._policy.min_turn)
-        fewest = -(-left // min(budget, found + found // _LONGER))
+        most, multiple = min(budget, found + found // _LONGER), self._multiple
+        if 1 < multiple <= most < left:
+            whole = most - most % multiple
+            return whole - multiple if left - whole < multiple // 2 and whole > multiple else whole
+        fewest = -(-left // most)
         return -(-left // fewest) if fewest * found < left else found
 
     def brief(self, decodes: int, flights: int) -> bool:

@@ -69,7 +69,7 @@ class Scheduler:
         self.pool = PagePool(limits.pages, limits.page_tokens)
         self.roster = Roster(limits.max_batch, self.pool)
         self._prefix = self.roster.prefix
-        self._pacer = Pacer(self.policy)
+        self._pacer = Pacer(self.policy, limits.prompt_multiple)
         self._serial = 0
         self._latest_s = 0.0
         self._figures = Figures()

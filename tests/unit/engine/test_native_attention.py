@@ -281,3 +281,14 @@ def test_unknown_types_and_latents_in_int8_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             Rig((), [(8, 0, 0)], [], slots=[], kv=[kv], kv_type=kv_type)
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "threads", "multiple"),
+    [(9, 3, 1, 1), (9, 3, 2, 128), (8, 4, 2, 96), (4, 1, 4, 64), (4, 4, 2, 128)],
+)
+def test_prompts_that_threads_share_evenly_are_whole_units_of_each(
+    heads: int, kv_heads: int, threads: int, multiple: int
+) -> None:
+    cache = Cache(Shape(heads=heads, kv_heads=kv_heads), threads=threads)
+    assert cache.rig.engine.prompt_multiple == multiple
