@@ -264,7 +264,9 @@ VOLATILE = re.compile(
 @pytest.mark.model
 def test_what_the_page_about_accounts_shows_is_what_happens(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "accounts.md"
-    keys, asked, managed = [block for block in blocks(page) if block.language == "console"][-3:]
+    consoles = [block for block in blocks(page) if block.language == "console"]
+    begins = ("$ KEY=", "$ curl -s localhost:8000/v1/models", "$ M=")
+    keys, asked, managed = (next(one for one in consoles if one.text.startswith(begin)) for begin in begins)
     environment = {**os.environ, "UNDICED_DB": str(tmp_path / "accounts.db")}
     undiced = [sys.executable, "-c", "from undiced.cli import main; main()"]
     subprocess.run([*undiced, "org", "create", "acme"], env=environment, check=True, capture_output=True)
