@@ -61,7 +61,6 @@ Engine::Engine(const EngineSpec& spec, const std::string& isa)
     : state_(std::make_unique<State>(spec, kernels(parse_isa(isa)))), isa_(state_->kernels.name) {
     bind(spec);
     state_->attention.prepare();
-    prompt_multiple_ = state_->attention.prompt_multiple();
     checker_ = std::make_unique<StepChecker>(make_checker(program_, *state_));
     prompt_tokens_.resize(static_cast<std::size_t>(spec.limits.max_batch));
     tokens_read_.reserve(static_cast<std::size_t>(spec.limits.max_tokens));
@@ -133,19 +132,19 @@ bool Engine::view_kept(int fd, std::uint64_t offset, std::span<const std::uint64
     return state_->weights.view(fd, offset, sums, state_->team);
 }
 
-bool Engine::settle_kept(std::size_t chunk) const {
-    if (state_ == nullptr) throw std::runtime_error("the engine is closed");
-    return state_->weights.settle(chunk);
-}
+bool Engine::settle_kept(std::size_t chunk) const { return opened().weights.settle(chunk); }
 
 std::uint64_t Engine::write_kept(int fd, std::uint64_t offset, std::size_t chunk) const {
-    if (state_ == nullptr) throw std::runtime_error("the engine is closed");
-    return state_->weights.write(fd, offset, chunk);
+    return opened().weights.write(fd, offset, chunk);
 }
 
-std::size_t Engine::kept_bytes() const {
+std::size_t Engine::kept_bytes() const { return opened().weights.kept_bytes(); }
+
+int Engine::prompt_multiple() const { return opened().attention.prompt_multiple(); }
+
+const State& Engine::opened() const {
     if (state_ == nullptr) throw std::runtime_error("the engine is closed");
-    return state_->weights.kept_bytes();
+    return *state_;
 }
 
 void Engine::open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,

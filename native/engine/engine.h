@@ -43,7 +43,7 @@ class Engine {
     std::uint64_t write_kept(int fd, std::uint64_t offset, std::size_t chunk) const;
     std::size_t kept_bytes() const;
     // See Attention::prompt_multiple.
-    int prompt_multiple() const { return prompt_multiple_; }
+    int prompt_multiple() const;
     // `prompt_tokens`: positions that are its prompt's; 0: not known, then many new tokens are a prompt's.
     void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                    std::span<const float> bias_values, std::span<const std::int32_t> eos,
@@ -83,6 +83,7 @@ class Engine {
   private:
     class Busy;
 
+    const State& opened() const;  // throws std::runtime_error for a closed engine
     void bind(const EngineSpec& spec);
     void bind_one(const Instr& instr);
     StepInput with_tokens(const StepInput& in);
@@ -104,7 +105,7 @@ class Engine {
     std::atomic<Folding> folding_{Folding::kAuto};
     bool loaded_ = false;
     const char* isa_;
-    int instructions_ = 0, prompt_multiple_ = 1;
+    int instructions_ = 0;
     int last_tokens_ = 0, last_samples_ = 0;
     std::atomic<std::uint64_t> steps_{0}, tokens_{0}, folded_steps_{0};
     OpSeconds op_seconds_{};

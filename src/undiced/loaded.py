@@ -40,7 +40,7 @@ def load(compiled: Compiled, guessing: Compiled | None, *, speculate: bool, prog
         backend, guesser = _backends(compiled, guessing, progress)
     finally:
         reading.wait()
-    if backend.packed:
+    if backend.packed or (guesser is not None and guesser.packed):
         from undiced.core.memory import give_back
 
         give_back()
