@@ -1,6 +1,6 @@
 """What native/{engine,mesh,fabric,files,wire}/bind.cpp export; a test holds the names equal. Arrays lie on the CPU."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from mmap import mmap
 
 import numpy as np
@@ -198,11 +198,24 @@ def mesh_multiply_add(
 def skip_strings(file: Buffer, at: int, count: int, end: int) -> int | None:
     """Where `count` strings of a GGUF file end that begin at `at`; None if they reach beyond `end`."""
 
-def read_strings(file: Buffer, at: int, count: int, end: int) -> list[str] | None:
-    """The strings; None if they reach beyond `end`, or one is no UTF-8."""
+class Strings:
+    """Texts, as UTF-8 side by side: a string of Python's takes fifty bytes beside its text."""
 
-def read_pairs(file: Buffer, at: int, count: int, end: int) -> list[tuple[str, str]] | None:
-    """Strings cut at the only blank of each; None if that is not so, and where `read_strings` has None."""
+    def __init__(self, texts: list[str]) -> None:
+        """Raises ValueError where one is no text that UTF-8 can say."""
+
+    @staticmethod
+    def read(file: Buffer, at: int, count: int, end: int) -> Strings | None:
+        """Copied from where they begin in a GGUF file; None if they reach beyond `end`, or one is no UTF-8."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, i: int, /) -> str: ...
+    def texts(self) -> list[str]: ...
+    def places(self, names: Iterable[str]) -> list[tuple[str, int]]:
+        """(name, place) of each text that has one of these names, in order of places."""
+
+    def pairs(self) -> list[tuple[str, str]] | None:
+        """Each cut at its only blank; None if that is not so of one."""
 
 class Texts:
     """Texts of tokens within a JSON string."""

@@ -159,9 +159,9 @@ class Cursor:
 
     def _strings(self, array: LazyArray, what: str) -> list[object]:
         """Decode strings whose bounds were checked when they were stepped over."""
-        fast = _native.read_strings(self._buffer, array.offset, array.count, self.end)
+        fast = _native.Strings.read(self._buffer, array.offset, array.count, self.end)
         if fast is not None:
-            return fast  # type: ignore[return-value]
+            return fast.texts()  # type: ignore[return-value]
         buffer, pos, unpack = self._buffer, array.offset, SCALARS[U64].unpack_from
         found: list[object] = []
         try:
@@ -176,17 +176,6 @@ class Cursor:
         except (struct.error, OverflowError) as error:
             raise self.damaged(f"{what} changed while the file was open") from error
         return found
-
-
-class CopiedStrings(Struct, frozen=True):
-    """Strings as a file has them, which no longer need it."""
-
-    raw: bytes
-    count: int
-
-    def pairs(self) -> list[tuple[str, str]] | None:
-        """Each cut at its only blank; None if that is not so of one."""
-        return _native.read_pairs(self.raw, 0, self.count, len(self.raw))
 
 
 class Fields(Mapping[str, object]):
@@ -206,15 +195,12 @@ class Fields(Mapping[str, object]):
             value = self._values[key] = Cursor(self._file).items(value, f"metadata key {quoted(key)}")
         return value
 
-    def copied(self, key: str) -> CopiedStrings | None:
-        """A list of strings, copied; None for anything else, and for what was read before."""
+    def strings(self, key: str) -> _native.Strings | None:
+        """A list of strings, copied for who asks; None for anything else, and for one that is damaged."""
         value = self._values.get(key)
         if not isinstance(value, LazyArray) or value.kind != STRING:
             return None
-        behind = _native.skip_strings(self._file.buffer, value.offset, value.count, Cursor(self._file).end)
-        if behind is None:
-            return None
-        return CopiedStrings(bytes(self._file.view(value.offset, behind - value.offset)), value.count)
+        return _native.Strings.read(self._file.buffer, value.offset, value.count, Cursor(self._file).end)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

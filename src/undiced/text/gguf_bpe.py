@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from undiced.checkpoint.gguf_fields import CopiedStrings, Fields
+from undiced._native import Strings
+from undiced.checkpoint.gguf_fields import Fields
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
-from undiced.text.vocabulary import Vocabulary, ids_of, read_vocabulary, sequence
+from undiced.text.vocabulary import Vocabulary, ids_of, read_vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -40,14 +41,11 @@ def build_bpe(metadata: Mapping[str, object], *, late: bool = False) -> Parts:
             "No token of the file ends a text: there is no tokenizer.ggml.eos_token_id, and no token has a known name.",
             remedy="Convert the model again with a current converter.",
         )
-    copied = metadata.copied(_MERGES) if isinstance(metadata, Fields) else None
-    texts = sequence(metadata, "tokenizer.ggml.tokens")
-    whole = vocabulary.tokens is texts  # no id without a text: their ids tell themselves
-    if late and whole and copied is not None and copied.count <= MAX_MERGES:
-        make = partial(_late_engine, vocabulary, copied, presplit)
+    merges = metadata.strings(_MERGES) if isinstance(metadata, Fields) else None
+    if late and merges is not None and len(merges) <= MAX_MERGES:
+        make = partial(_late_engine, vocabulary, merges, presplit)
     else:
-        ids = ids_of(texts, vocabulary.user_defined, vocabulary.control)
-        engine = _engine(replace(vocabulary, ids=ids), _merges(metadata, copied), presplit)
+        engine = _engine(_numbered(vocabulary), _merges(metadata, merges), presplit)
         make = partial(lambda made: made, engine)
     return Parts(
         engine=make,
@@ -91,8 +89,8 @@ def _presplit(metadata: Mapping[str, object]) -> Presplit:
     return found
 
 
-def _merges(metadata: Mapping[str, object], copied: CopiedStrings | None) -> list[tuple[str, str]]:
-    if copied is not None and copied.count <= MAX_MERGES and (found := copied.pairs()) is not None:
+def _merges(metadata: Mapping[str, object], strings: Strings | None) -> list[tuple[str, str]]:
+    if strings is not None and len(strings) <= MAX_MERGES and (found := strings.pairs()) is not None:
         return found
     merges = metadata.get(_MERGES)
     if isinstance(merges, (list, tuple)) and len(merges) > MAX_MERGES:
@@ -105,13 +103,20 @@ def _merges(metadata: Mapping[str, object], copied: CopiedStrings | None) -> lis
     return pairs  # type: ignore[return-value]
 
 
-def _late_engine(vocabulary: Vocabulary, merges: CopiedStrings, presplit: Presplit) -> tokenizers.Tokenizer:
+def _late_engine(vocabulary: Vocabulary, merges: Strings, presplit: Presplit) -> tokenizers.Tokenizer:
     """As `_engine`; the vocabulary comes without its ids, which take as much memory as its texts."""
     pairs = merges.pairs()
     if pairs is None:
         raise CheckpointError(_NO_PAIR, remedy="Fetch it again.")
-    ids = ids_of(vocabulary.tokens, vocabulary.user_defined, vocabulary.control)
-    return _engine(replace(vocabulary, ids=ids), pairs, presplit)
+    return _engine(_numbered(vocabulary), pairs, presplit)
+
+
+def _numbered(vocabulary: Vocabulary) -> Vocabulary:
+    """With its ids."""
+    texts = vocabulary.tokens.texts()
+    for i in vocabulary.blank:
+        texts[i] = ""
+    return replace(vocabulary, ids=ids_of(texts, vocabulary.user_defined, vocabulary.control))
 
 
 def _engine(vocabulary: Vocabulary, merges: list[tuple[str, str]], presplit: Presplit) -> tokenizers.Tokenizer:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from undiced._native import Strings
 from undiced.core.errors import CheckpointError
 from undiced.text.gguf_bpe import add_special_tokens
 from undiced.text.merge_cache import load_merges, store_merges
@@ -36,7 +37,7 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Part
             "The file has a SentencePiece vocabulary but no tokenizer.ggml.scores.", remedy="Fetch it again."
         )
     left, right = _merges(vocabulary, scores, key, cache_dir)
-    pieces = vocabulary.tokens
+    pieces = vocabulary.tokens.texts()
     prefix = vocabulary.add_space_prefix is not False
     engine = _engine(
         vocabulary,
@@ -45,7 +46,7 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Part
     )
     return Parts(
         engine=lambda: engine,
-        pieces=pieces,
+        pieces=vocabulary.tokens,
         byte_level=False,
         space_prefix=prefix,
         control=vocabulary.control,
@@ -59,13 +60,14 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Part
 
 def _spelled(vocabulary: Vocabulary) -> Vocabulary:
     """Token texts with spaces spelled U+2581: converters write user-defined pieces with plain spaces."""
-    pieces = list(vocabulary.tokens)
+    if all(" " not in vocabulary.tokens[i] for i in vocabulary.user_defined):
+        return vocabulary
+    pieces = vocabulary.tokens.texts()
     for i in vocabulary.user_defined:
         pieces[i] = pieces[i].replace(" ", SPACE)
-    if pieces == vocabulary.tokens:
-        return vocabulary
-    texts = ["" if piece.startswith("[EMPTY_") and piece not in vocabulary.ids else piece for piece in pieces]
-    return replace(vocabulary, tokens=pieces, ids=ids_of(texts, vocabulary.user_defined, vocabulary.control))
+    texts = ["" if i in vocabulary.blank else piece for i, piece in enumerate(pieces)]
+    ids = ids_of(texts, vocabulary.user_defined, vocabulary.control)
+    return replace(vocabulary, tokens=Strings(pieces), ids=ids)
 
 
 def _merges(vocabulary: Vocabulary, scores: Sequence[float], key: str, cache_dir: Path) -> tuple[list[int], list[int]]:
@@ -78,7 +80,7 @@ def _merges(vocabulary: Vocabulary, scores: Sequence[float], key: str, cache_dir
 
 def ranked_merges(vocabulary: Vocabulary, scores: Sequence[float]) -> tuple[list[int], list[int]]:
     """Left and right ids of every merge, best first. Control, unknown and byte pieces take no part."""
-    pieces, ids = vocabulary.tokens, vocabulary.ids
+    pieces, ids = vocabulary.tokens.texts(), vocabulary.ids
     if sum(map(len, pieces)) > MAX_SPLITS or max(map(len, pieces)) > MAX_PIECE:
         raise CheckpointError("The vocabulary has pieces of absurd length.", remedy="Fetch the file again.")
     plain = {int(Kind.NORMAL), int(Kind.USER_DEFINED), int(Kind.UNUSED)}

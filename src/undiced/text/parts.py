@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     import tokenizers
+
+
+class Pieces(Protocol):
+    """Texts by id."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, i: int, /) -> str | None: ...
 
 
 class Parts(Struct, frozen=True):
@@ -26,7 +33,7 @@ class Parts(Struct, frozen=True):
     """
 
     engine: Callable[[], tokenizers.Tokenizer]
-    pieces: Sequence[str | None]
+    pieces: Pieces
     byte_level: bool
     space_prefix: bool
     control: frozenset[int]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from undiced.core.errors import CheckpointError
 from undiced.core.opening import read_if_there
 from undiced.text.source import TextSource
-from undiced.text.vocabulary import default_id
+from undiced.text.vocabulary import default_id, token_texts
 
 MAX_SOURCE = 1 << 20  # ours: characters; the longest template seen has 60,000
 _MAX_NAMED = 16
@@ -133,9 +134,11 @@ def _spelled(value: object) -> str | None:
 
 def _gguf_tokens(metadata: Mapping[str, object]) -> dict[str, object]:
     """Texts of tokens with a role; a role that the file leaves open is the tokenizer's default, as in `vocabulary`."""
-    tokens, kinds = metadata.get("tokenizer.ggml.tokens"), metadata.get("tokenizer.ggml.token_type")
+    kinds = metadata.get("tokenizer.ggml.token_type")
     found: dict[str, object] = {}
-    if not isinstance(tokens, (list, tuple)):
+    try:
+        tokens = token_texts(metadata)
+    except CheckpointError:  # the tokenizer tells
         return found
     for role, name in _GGUF_TOKENS.items():
         index = metadata.get(f"tokenizer.ggml.{role}_token_id")

@@ -12,6 +12,8 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from undiced._native import Strings
+from undiced.checkpoint.gguf_fields import Fields
 from undiced.core.errors import CheckpointError
 from undiced.text.endings import BEGINNINGS, ENDINGS, endings
 
@@ -32,6 +34,7 @@ class Kind(IntEnum):
 
 
 MODEL = "tokenizer.ggml.model"
+TOKENS = "tokenizer.ggml.tokens"
 STRUCK = "</s>"  # an end in many vocabularies, and the end of struck text in HTML, which is a token of Gemma's
 WELL_KNOWN = frozenset((*ENDINGS, *BEGINNINGS))
 _CONTROL = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN)})
@@ -43,6 +46,7 @@ class Vocabulary(Struct, frozen=True):
 
     Attributes:
         tokens: texts by id; an id without a text has the name `[EMPTY_<id>]`.
+        blank: ids that have such a name.
         ids: id of each text that can be encoded; of ids that share a text, the first control token, the first
             user-defined one, or the first.
         kinds: by id, after corrections: what has a role or a well-known name is a control token.
@@ -50,7 +54,8 @@ class Vocabulary(Struct, frozen=True):
         bos_id, unknown_id: None if the file has none. end_ids: every token that ends a text or a turn.
     """
 
-    tokens: Sequence[str]
+    tokens: Strings
+    blank: frozenset[int]
     ids: Mapping[str, int]
     kinds: Sequence[int]
     control: frozenset[int]
@@ -66,26 +71,23 @@ def read_vocabulary(metadata: Mapping[str, object], *, numbered: bool = True) ->
     """numbered: with `ids`, which take as long as all else and are empty otherwise; see `ids_of`.
 
     Raises CheckpointError where lists are missing or too short, or where a text must begin with no known token."""
-    texts = sequence(metadata, "tokenizer.ggml.tokens")
-    if not texts or len(texts) > MAX_TOKENS or set(map(type, texts)) != {str}:
-        raise CheckpointError(
-            f"tokenizer.ggml.tokens holds {len(texts)} entries that are not a vocabulary.", remedy=_REMEDY
-        )
+    texts = token_texts(metadata)
     kinds = list(numbers(metadata, "tokenizer.ggml.token_type", len(texts)) or [int(Kind.NORMAL)] * len(texts))
     roles = _roles(metadata, kinds)
     ends, control = _control(texts, kinds, roles)
     user_defined = frozenset(_places(kinds, int(Kind.USER_DEFINED)))
     if len(control) + len(user_defined) > MAX_ADDED:
         raise CheckpointError(f"The vocabulary has more than {MAX_ADDED} special tokens.", remedy=_REMEDY)
-    tokens = texts if all(texts) else [text or f"[EMPTY_{i}]" for i, text in enumerate(texts)]
+    blank = frozenset(i for _, i in texts.places([""]))
     add_bos = _flag(metadata, "tokenizer.ggml.add_bos_token")
     if add_bos and roles["bos"] is None:
         raise CheckpointError(
             "tokenizer.ggml.add_bos_token is true, but no tokenizer.ggml.bos_token_id says which token.", remedy=_REMEDY
         )
     return Vocabulary(
-        tokens=tokens,
-        ids=ids_of(texts, user_defined, control) if numbered else {},
+        tokens=Strings([text or f"[EMPTY_{i}]" for i, text in enumerate(texts.texts())]) if blank else texts,
+        blank=blank,
+        ids=ids_of(texts.texts(), user_defined, control) if numbered else {},
         kinds=kinds,
         control=control,
         user_defined=user_defined,
@@ -95,6 +97,17 @@ def read_vocabulary(metadata: Mapping[str, object], *, numbered: bool = True) ->
         add_bos=add_bos,
         add_space_prefix=None if metadata.get(MODEL) == "gpt2" else _flag(metadata, "tokenizer.ggml.add_space_prefix"),
     )
+
+
+def token_texts(metadata: Mapping[str, object]) -> Strings:
+    """Texts by id, which may be empty. Raises CheckpointError where there are none, or too many."""
+    texts = metadata.strings(TOKENS) if isinstance(metadata, Fields) else None
+    if texts is None:
+        listed = list(sequence(metadata, TOKENS))
+        texts = Strings(listed if set(map(type, listed)) == {str} else [])
+    if not 0 < len(texts) <= MAX_TOKENS:
+        raise CheckpointError(f"{TOKENS} holds {len(texts)} entries that are not a vocabulary.", remedy=_REMEDY)
+    return texts
 
 
 def sequence(metadata: Mapping[str, object], key: str) -> Sequence:  # type: ignore[type-arg]
@@ -155,15 +168,14 @@ def _defaults(metadata: Mapping[str, object]) -> Mapping[str, int]:
 
 
 def _control(
-    texts: Sequence[str], kinds: list[int], roles: Mapping[str, int | None]
+    texts: Strings, kinds: list[int], roles: Mapping[str, int | None]
 ) -> tuple[frozenset[int], frozenset[int]]:
     """-> (ids that end a text, ids of control tokens).
 
     Corrects `kinds` of tokens that are control tokens by their role or their name, whatever the file says: a text must
     not become them, nor they a text.
     """
-    known = [(text, i) for text in WELL_KNOWN.intersection(texts) for i in _places(texts, text)]
-    known.sort(key=lambda pair: pair[1])
+    known = texts.places(WELL_KNOWN)
     eos = roles["eos"]
     if eos is not None and kinds[eos] in _CONTROL and texts[eos] != STRUCK:
         known = [(text, i) for text, i in known if text != STRUCK or kinds[i] in _CONTROL]
