@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from undiced.program.host.instruction import Attention
+from undiced.program.host.latent_instruction import LatentAttention
+
 if TYPE_CHECKING:
     from undiced.program import HostProgram
 
@@ -49,8 +52,8 @@ WORKS = (
 
 @dataclass(frozen=True, slots=True)
 class Least:
-    """What a work takes at the least: bytes read from memory, and operations of matrix products (an addition and a
-    multiplication each). Weights are read once a step; attention's own operations are not counted.
+    """What a work takes at the least: bytes read from memory, and operations of products with weights, keys and values
+    (an addition and a multiplication each). Weights are read once a step.
     """
 
     nbytes: float
@@ -72,7 +75,8 @@ def least(work: Work, program: HostProgram) -> Least:
     head = program.fact("matmul_macs_per_token") - macs
     products = macs * work.tokens + (head * work.sequences * work.steps if work.drawn else 0.0)
     cached = sum(_cached(work, program, at) for at in range(work.steps))
-    return Least(program.fact("matmul_bytes_per_token") * work.steps + cached, 2 * products)
+    attended = sum(_attended(work, program, at) for at in range(work.steps))
+    return Least(program.fact("matmul_bytes_per_token") * work.steps + cached, 2 * (products + attended))
 
 
 def _cached(work: Work, program: HostProgram, step: int) -> float:
@@ -81,3 +85,22 @@ def _cached(work: Work, program: HostProgram, step: int) -> float:
     positions = (min(seen, layer.window + work.new - 1) if layer.window else seen for layer in program.kv)
     each = (layer.position_bytes for layer in program.kv)
     return work.sequences * float(sum(count * size for count, size in zip(positions, each, strict=True)))
+
+
+def _attended(work: Work, program: HostProgram, step: int) -> float:
+    """Multiplications of queries with keys and of weights with values in a step: a token sees itself and what comes
+    before it, as far as the layer looks back. Where only rows that are drawn are needed, others don't count.
+    """
+    begin = work.context + step * work.new
+    end, macs = begin + work.new, 0
+    for i in program.instrs:
+        if not isinstance(i, (Attention, LatentAttention)):
+            continue
+        whole = program.buffers[i.dst].rows == "tokens"
+        asking = range(begin, end) if whole else range(end - work.drawn, end)
+        if isinstance(i, LatentAttention):
+            macs += i.heads * (2 * i.rank + i.rope) * sum(at + 1 for at in asking)
+        else:
+            seen = (min(at + 1, i.window or at + 1, at % i.chunk + 1 if i.chunk else at + 1) for at in asking)
+            macs += i.heads * 2 * i.head_dim * sum(seen)
+    return float(work.sequences * macs)

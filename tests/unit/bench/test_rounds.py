@@ -10,10 +10,13 @@ import pytest
 from undiced.bench.rounds import Limits, Rounds, measure
 from undiced.bench.work import WORKS, Work, least
 from undiced.program import KvLayer
+from undiced.program.host.instruction import Attention
+from undiced.program.host.latent_instruction import LatentAttention
+from undiced.program.host.program import Buffer
 
 FACTS = {"layer_matmul_macs_per_token": 1e6, "matmul_macs_per_token": 1.5e6, "matmul_bytes_per_token": 2e6}
 KV = (KvLayer(2, 8), KvLayer(2, 8, window=100))
-PROGRAM = SimpleNamespace(fact=FACTS.__getitem__, kv=KV)
+PROGRAM = SimpleNamespace(fact=FACTS.__getitem__, kv=KV, instrs=(), buffers=())
 POSITION = 2 * 2 * 8 * 2  # bytes of one position in one layer
 
 
@@ -31,6 +34,29 @@ def test_a_prompt_reads_weights_once_a_step_and_needs_no_head() -> None:
     assert prompt.nbytes == 2 * 2e6 + (512 + 1024 + 512 + 611) * POSITION
     assert prompt.operations == 2 * 1e6 * 1024
     assert prompt.intensity == prompt.operations / prompt.nbytes
+
+
+def attention(heads: int, **more: int) -> Attention:
+    given = {"dst": 0, "q": 1, "kv_layer": 0, "start": 0, "kv_heads": 2, "head_dim": 8, "window": 0, "softcap": 0}
+    return Attention(**given | {"heads": heads, "scale": 1} | more)  # type: ignore[arg-type]
+
+
+def test_attention_multiplies_queries_with_keys_and_weights_with_values_as_far_as_layers_look_back() -> None:
+    latent = LatentAttention(dst=0, q=1, turned=1, kv_layer=0, heads=3, rank=16, nope=8, rope=4, scale=1)
+    cases = (  # instruction, products of one position, positions that tokens 50 to 99 see, and that 74 and 99 see
+        (attention(4), 4 * 2 * 8, sum(range(51, 101)), 75 + 100),
+        (attention(4, window=70), 4 * 2 * 8, sum(range(51, 71)) + 30 * 70, 70 + 70),
+        (attention(4, chunk=64), 4 * 2 * 8, sum(range(51, 65)) + sum(range(1, 37)), 11 + 36),
+        (latent, 3 * (16 + 4 + 16), sum(range(51, 101)), 75 + 100),
+    )
+    for work in (Work("x", 2, 50, 25, 2), Work("x", 2, 50, 25, 2, drawn=False)):
+        without = least(work, PROGRAM).operations
+        for instruction, each, seen, last in cases:
+            for rows, attended in (("tokens", seen), ("samples", last if work.drawn else 0)):
+                program = SimpleNamespace(
+                    **vars(PROGRAM) | {"instrs": [instruction], "buffers": [Buffer("x", 1, rows)]}
+                )
+                assert least(work, program).operations - without == 2 * 2 * each * attended
 
 
 def test_the_roofline_is_the_slower_of_both_limits() -> None:
