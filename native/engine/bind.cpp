@@ -11,15 +11,13 @@
 
 #include <array>
 #include <cstring>
-#include <numeric>
 #include <stdexcept>
-#include <thread>
-#include <type_traits>
 
 #include "../fabric/bind.h"
 #include "../files/bind.h"
 #include "../wire/bind.h"
 #include "arrays.h"
+#include "bind_machine.h"
 #include "bind_sampling.h"
 #include "engine.h"
 #include "kept.h"
@@ -276,34 +274,6 @@ nb::dict decode_instr(const nb::bytes& record) {
     return out;
 }
 
-bool isa_supported(const std::string& name) {
-    for (const Isa isa : levels())
-        if (name == isa_name(isa)) return supported(isa);
-    return false;
-}
-
-void check_threads(int threads) {
-    if (threads < 1 || threads > 1024) throw std::invalid_argument("threads must be 1 to 1024");
-}
-
-double probe_bytes(int threads, std::size_t bytes, int rounds) {
-    check_threads(threads);
-    nb::gil_scoped_release unlocked;
-    return probe_bandwidth(threads, bytes, rounds).bytes_per_s;
-}
-
-// The sum over threads that run the probe at the same time.
-double probe_peak(int threads, const std::string& isa, double (*probe)(Isa)) {
-    check_threads(threads);
-    const Isa level = parse_isa(isa);
-    nb::gil_scoped_release unlocked;
-    std::vector<double> rates(static_cast<std::size_t>(threads));
-    std::vector<std::thread> team;
-    for (double& rate : rates) team.emplace_back([&rate, probe, level] { rate = probe(level); });
-    for (std::thread& thread : team) thread.join();
-    return std::accumulate(rates.begin(), rates.end(), 0.0);
-}
-
 #define UNDICED_STEP_ARGS                                                                                  \
     "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(), "slots"_a.noconvert(),   \
         "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a, "out_tokens"_a.noconvert(), \
@@ -392,16 +362,5 @@ NB_MODULE(_native, m) {
     files::bind(m);
     wire::bind(m);
     m.def("decode_instr", &decode_instr, "record"_a, "The fields of one encoded instruction.");
-    m.def("isa_detect", [] { return std::string(isa_name(detect())); });
-    m.def("isa_supported", &isa_supported, "name"_a);
-    m.def("probe_bandwidth", &probe_bytes, "threads"_a, "bytes"_a = std::size_t{256} << 20, "rounds"_a = 5,
-          "Bytes a second that `threads` threads read from memory together.");
-    m.def(
-        "probe_int8_peak",
-        [](int threads, const std::string& isa) { return probe_peak(threads, isa, probe_int8_peak); }, "threads"_a,
-        "isa"_a = "", "int8 operations per second (2 per multiply-add) of `threads` threads in registers.");
-    m.def(
-        "probe_float_peak",
-        [](int threads, const std::string& isa) { return probe_peak(threads, isa, probe_float_peak); }, "threads"_a,
-        "isa"_a = "", "float operations a second (2 per multiply-add) of `threads` threads in registers.");
+    machine::bind(m);
 }

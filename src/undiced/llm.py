@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.asking import Messages, Prompt, conversation, is_ids, is_messages, params_of, plain, talks
-from undiced.compiled import Progress, compile_for_host, config_of
+from undiced.compiled import Progress, compile_draft, compile_for_host, config_of
 from undiced.core.collection import all_stays
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
@@ -25,7 +25,6 @@ from undiced.tokenized import Tokenized, output_of
 
 if TYPE_CHECKING:
     from undiced.answer import Answer
-    from undiced.compiled import Compiled
     from undiced.model.config import ModelConfig
     from undiced.outputs import Completion, RequestOutput
     from undiced.serve import Request
@@ -70,6 +69,8 @@ class LLM:
         tool_format: str = "",
         thinking_format: str = "",
     ) -> None:
+        if draft is not None and not speculate:
+            raise InvalidRequestError("A draft model guesses, and speculate=False forbids it.", remedy="Leave one out.")
         if tool_format or thinking_format:
             from undiced.text.formats import check_names
 
@@ -86,7 +87,7 @@ class LLM:
                 kv_type=kv_type,
                 progress=progress,
             )
-            guessing = _draft_of(draft, compiled, speculate, progress)
+            guessing = None if draft is None else compile_draft(draft, compiled, progress=progress)
             self.program, self._described = compiled.program, compiled.described
             self._own_sampling = own_sampling(compiled.checkpoint)
             loaded = load(compiled, guessing, speculate=speculate, progress=progress)
@@ -376,18 +377,6 @@ class LLM:
             if self._engine.grammars is None:
                 self._engine.grammars = grammars_of(self.tokenizer, self._loop.limits.vocab)
         self._engine.grammars.prepare(grammar)
-
-
-def _draft_of(
-    draft: str | Path | None, compiled: Compiled, speculate: bool, progress: Progress | None
-) -> Compiled | None:
-    from undiced.compiled import compile_draft
-
-    if draft is None:
-        return None
-    if not speculate:
-        raise InvalidRequestError("A draft model guesses, and speculate=False forbids it.", remedy="Leave one out.")
-    return compile_draft(draft, compiled, progress=progress)
 
 
 @contextmanager

@@ -77,6 +77,40 @@ def _checked(what: Callable[..., Number], *args: object) -> Number:
         raise EngineError(f"The engine failed: {error}") from None
 
 
+def _reserved(
+    program: HostProgram, threads: int, pages: int, tokens: int, isa: str, team: HostBackend | None
+) -> _native.Engine:
+    """An engine with memory for a program, without weights. Raises as `HostBackend`."""
+    bounds = program.bounds
+    try:
+        return _native.Engine(
+            encode(program.instrs),
+            [(b.width, int(b.rows == "samples"), _CODE_BYTES[b.kind], int(b.own)) for b in program.buffers],
+            [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
+            [(k.kv_heads, k.head_dim, k.window, int(k.latent), k.type) for k in program.kv],
+            [floats(values) for values in program.constants],
+            threads,
+            bounds.batch,
+            tokens,
+            bounds.context,
+            pages,
+            program.vocab,
+            level(isa),
+            max_samples=bounds.batch + _SCORED_ROWS,
+            team=None if team is None else team._engine,
+        )
+    except MemoryError as error:
+        raise EngineError(
+            f"{program.model} does not fit into memory: {error}.",
+            remedy="Choose a smaller model, fewer sequences (max_batch) or a shorter context (max_context).",
+        ) from None
+    except (ValueError, RuntimeError) as error:
+        raise UnsupportedError(
+            f"This build can't run {program.model}: {error}",
+            remedy="`undiced doctor` tells what this build and this processor can do.",
+        ) from None
+
+
 def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
     """Widths are the file's word, and a small file can name large ones."""
     rows = {"tokens": tokens, "samples": program.bounds.batch}
@@ -131,34 +165,7 @@ class HostBackend:
         pool = pages or pools([program])[0]
         tokens = max(max_tokens, bounds.batch)
         _refuse_giant_steps(program, tokens)
-        self._engine: _native.Engine
-        try:
-            self._engine = _native.Engine(
-                encode(program.instrs),
-                [(b.width, int(b.rows == "samples"), _CODE_BYTES[b.kind], int(b.own)) for b in program.buffers],
-                [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
-                [(k.kv_heads, k.head_dim, k.window, int(k.latent), k.type) for k in program.kv],
-                [floats(values) for values in program.constants],
-                threads or program.cores,
-                bounds.batch,
-                tokens,
-                bounds.context,
-                pool,
-                program.vocab,
-                level(isa),
-                max_samples=bounds.batch + _SCORED_ROWS,
-                team=None if team is None else team._engine,
-            )
-        except MemoryError as error:
-            raise EngineError(
-                f"{program.model} does not fit into memory: {error}.",
-                remedy="Choose a smaller model, fewer sequences (max_batch) or a shorter context (max_context).",
-            ) from None
-        except (ValueError, RuntimeError) as error:
-            raise UnsupportedError(
-                f"This build can't run {program.model}: {error}",
-                remedy="`undiced doctor` tells what this build and this processor can do.",
-            ) from None
+        self._engine = _reserved(program, threads or program.cores, pool, tokens, isa, team)
         self._hidden = hidden_buffer(program)
         self.limits = Limits(
             max_batch=bounds.batch,
