@@ -111,6 +111,13 @@ def _reserved(
         ) from None
 
 
+def _step_tokens(program: HostProgram, threads: int) -> int:
+    """Of one step. Prompts are read no faster in longer ones, which take more memory for activations; but an expert is
+    read for its few tokens of a step, the more the better.
+    """
+    return 256 if any(slot.experts > 1 for slot in program.slots) else min(256, max(128, 64 * threads))
+
+
 def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
     """Widths are the file's word, and a small file can name large ones."""
     rows = {"tokens": tokens, "samples": program.bounds.batch}
@@ -131,7 +138,7 @@ class HostBackend:
         checkpoint: where the weights come from; not needed any more once this returns.
         threads: team members; defaults to the program's cores.
         pages: KV pages; defaults to what it gets where it has the machine for itself, see `engine.pool`.
-        max_tokens: tokens in one step at most.
+        max_tokens: tokens in one step at most; by default as many as keep all threads at work.
         isa: force an instruction set level of `engine.level.LEVELS`, which says what "" picks.
         progress: called with (bytes packed, bytes in all).
         powercap: where the kernel exposes counters of energy.
@@ -153,7 +160,7 @@ class HostBackend:
         *,
         threads: int | None = None,
         pages: int | None = None,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         isa: str = "",
         progress: Progress | None = None,
         powercap: Path = POWERCAP,
@@ -163,9 +170,10 @@ class HostBackend:
         verify(program)
         bounds = program.bounds
         pool = pages or pools([program])[0]
-        tokens = max(max_tokens, bounds.batch)
+        team_size = threads or program.cores
+        tokens = max(max_tokens or _step_tokens(program, team_size), bounds.batch)
         _refuse_giant_steps(program, tokens)
-        self._engine = _reserved(program, threads or program.cores, pool, tokens, isa, team)
+        self._engine = _reserved(program, team_size, pool, tokens, isa, team)
         self._hidden = hidden_buffer(program)
         self.limits = Limits(
             max_batch=bounds.batch,

@@ -30,8 +30,8 @@ class BackendOptions:
         checkpoint: catalog name, GGUF file or Hugging Face folder; checkpoint_digest: its digest, or "".
         identity: of the checkpoint's files, see `checkpoint.identity`, or "". A backend that is opened with digests or
             an identity refuses other weights than those.
-        threads: of the team. pages: KV pages, or None for what fits. max_tokens: tokens in one step. isa: forced
-            instruction set, or "".
+        threads: of the team. pages: KV pages, or None for what fits. max_tokens: tokens in one step, or None for what
+            suits the team. isa: forced instruction set, or "".
     """
 
     program: bytes = b""
@@ -41,7 +41,7 @@ class BackendOptions:
     identity: str = ""
     threads: int = 1
     pages: int | None = None
-    max_tokens: int = 256
+    max_tokens: int | None = None
     isa: str = ""
 
 

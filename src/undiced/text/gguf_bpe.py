@@ -43,7 +43,7 @@ def build_bpe(metadata: Mapping[str, object], *, late: bool = False) -> Parts:
         )
     merges = metadata.strings(_MERGES) if isinstance(metadata, Fields) else None
     if late and merges is not None and len(merges) <= MAX_MERGES:
-        make = partial(_late_engine, vocabulary, merges, presplit)
+        make = partial(_late_engine, replace(vocabulary, kinds=()), merges, presplit)  # nobody asks for kinds any more
     else:
         engine = _engine(_numbered(vocabulary), _merges(metadata, merges), presplit)
         make = partial(lambda made: made, engine)

@@ -59,7 +59,27 @@ def test_widths_that_no_step_could_hold_are_refused_before_room_is_made(tiny: tu
     program, checkpoint = tiny
     wide = replace(program, buffers=(replace(program.buffers[0], width=1 << 20), *program.buffers[1:]))
     with pytest.raises(EngineError, match=r"takes 1024 MiB for the activations of 256 tokens; 1024 MiB are allowed"):
-        HostBackend(wide, checkpoint)
+        HostBackend(wide, checkpoint, max_tokens=256)
+
+
+@pytest.mark.parametrize(("threads", "tokens"), [(1, 128), (2, 128), (3, 192), (5, 256)])
+def test_a_step_has_room_for_what_keeps_its_threads_at_work(
+    tiny: tuple[HostProgram, Checkpoint], threads: int, tokens: int
+) -> None:
+    program, checkpoint = tiny
+    for asked, given in ((None, tokens), (7, 7), (1, program.bounds.batch)):
+        backend = HostBackend(program, checkpoint, threads=threads, max_tokens=asked)
+        try:
+            assert backend.limits.max_tokens == given
+        finally:
+            backend.close()
+
+
+def test_experts_get_steps_of_more_tokens_however_few_threads_there_are(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case("mixtral-wide"), tmp_path / "mixtral"))
+    backend = HostBackend(compile(build(checkpoint), host(1), Bounds(1, 64)), checkpoint)
+    assert backend.limits.max_tokens == 256
+    backend.close()
 
 
 @pytest.mark.model
