@@ -1,4 +1,4 @@
-// Running and merging attention; see attention.h.
+// What attention's layers share, and who does which unit; attention_unit.cpp does one. See attention.h.
 #include "attention.h"
 
 #include <algorithm>
@@ -14,8 +14,6 @@ constexpr int kWordsRows = 192;  // the same where a page is turned into words f
 constexpr int kMemberUnits = 4;  // so many units of a prompt there should be for each member, so that all end together
 constexpr std::size_t kSharedWords = std::size_t{16} << 20;    // bytes: half of a third-level cache
 constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
-constexpr int kPage = static_cast<int>(kPageTokens);
-constexpr int kBlock = static_cast<int>(kBlockPages);
 
 }  // namespace
 

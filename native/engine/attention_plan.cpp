@@ -4,8 +4,6 @@
 namespace undiced {
 namespace {
 
-constexpr int kPage = static_cast<int>(kPageTokens);
-constexpr int kBlock = static_cast<int>(kBlockPages);
 constexpr int kWordsTokens = 33;  // so many new tokens are a prompt's, if it is not known how long that is
 constexpr int kEqualChunks = 8;   // so many have that; then two of four times as many pages, two of eight, and so on
 constexpr int kWindowChunks = 16;

@@ -16,6 +16,7 @@
 
 namespace undiced {
 
+inline constexpr int kPage = static_cast<int>(kPageTokens), kBlock = static_cast<int>(kBlockPages);
 inline constexpr int kMergeTokens = 8;  // sequences with so few new tokens are cut over pages, but for prompts
 inline constexpr int kChunkPages = 8;   // least pages of a chunk: 256 positions
 inline constexpr int kNoMerge = -1, kNotShared = std::numeric_limits<int>::min();

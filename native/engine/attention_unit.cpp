@@ -11,8 +11,6 @@ namespace {
 
 constexpr int kNoEntry = -1;
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
-constexpr int kPage = static_cast<int>(kPageTokens);
-constexpr int kBlock = static_cast<int>(kBlockPages);
 constexpr int kWordsFrom = kChunkPages * kPage;  // rows before it have the bits of floats however they come
 
 // Those of some queries, number 0 at `position`, that see all slots of `pages` pages and may see them as words.

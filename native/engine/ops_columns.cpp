@@ -15,7 +15,7 @@ static_assert(kernel_of(instr::Activation::GELU) == Activation::kGelu);
 static_assert(kernel_of(instr::Activation::GELU_TANH) == Activation::kGeluTanh);
 static_assert(kernel_of(instr::Activation::RELU) == Activation::kRelu);
 
-constexpr int kBlock = static_cast<int>(kBlockCols);
+constexpr int kCodeBlock = static_cast<int>(kBlockCols);
 
 template <class T>
 void check_pointwise(const Checker& c, const T& i) {
@@ -43,7 +43,7 @@ void run_quantize(State& state, const Bound& b, int member) {
     if (mine.begin >= mine.end) return;
     for (int t = rows.begin; t < rows.end; ++t) {
         const float* x = a.row(t) + mine.begin;
-        const std::int64_t at = t * blocks + mine.begin / kBlock;
+        const std::int64_t at = t * blocks + mine.begin / kCodeBlock;
         if (dst.spec.code_bytes == 1)
             state.kernels.quantize(x, mine.end - mine.begin, dst.blocks + at);
         else
@@ -111,7 +111,7 @@ int check_head_matmul(const Checker& c) {
     }
     const Buffer& a = c.codes(i.a, "a");
     c.require(a.spec.code_bytes == 1 && a.spec.width >= width, "a is narrower than its heads");
-    c.require(i.columns % kBlock == 0 && i.stride % kBlock == 0, "heads must be whole blocks of codes");
+    c.require(i.columns % kCodeBlock == 0 && i.stride % kCodeBlock == 0, "heads must be whole blocks of codes");
     c.same_rows(dst, a);
     c.state.make_room_for_heads(i.columns);
     return kNone;

@@ -55,7 +55,7 @@ nb::object skip(const Bytes& file, std::uint64_t at, std::uint64_t count, std::u
     return nb::int_(walk.at());
 }
 
-// The least that the second byte of a character may be where the first is not enough to tell, and the most.
+// Whether a character that begins with one byte may go on with another.
 bool second_fits(unsigned first, unsigned second) {
     const unsigned least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
     const unsigned most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;

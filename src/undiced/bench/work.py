@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,15 +93,17 @@ def _attended(work: Work, program: HostProgram, step: int) -> float:
     before it, as far as the layer looks back. Where only rows that are drawn are needed, others don't count.
     """
     begin = work.context + step * work.new
-    end, macs = begin + work.new, 0
+    end, alike = begin + work.new, Counter[tuple[bool, int, int]]()
     for i in program.instrs:
-        if not isinstance(i, (Attention, LatentAttention)):
-            continue
-        whole = program.buffers[i.dst].rows == "tokens"
-        asking = range(begin, end) if whole else range(end - work.drawn, end)
-        if isinstance(i, LatentAttention):
-            macs += i.heads * (2 * i.rank + i.rope) * sum(at + 1 for at in asking)
-        else:
-            seen = (min(at + 1, i.window or at + 1, at % i.chunk + 1 if i.chunk else at + 1) for at in asking)
-            macs += i.heads * 2 * i.head_dim * sum(seen)
+        if isinstance(i, (Attention, LatentAttention)):
+            every = program.buffers[i.dst].rows == "tokens"
+            if isinstance(i, LatentAttention):
+                alike[every, 0, 0] += i.heads * (2 * i.rank + i.rope)
+            else:
+                alike[every, i.window, i.chunk] += i.heads * 2 * i.head_dim
+    macs = 0
+    for (every, window, chunk), each in alike.items():
+        asking = range(begin, end) if every else range(end - work.drawn, end)
+        seen = (min(at + 1, window or at + 1, at % chunk + 1 if chunk else at + 1) for at in asking)
+        macs += each * sum(seen)
     return float(work.sequences * macs)

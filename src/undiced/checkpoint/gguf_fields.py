@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from undiced import _native
+from undiced._native import Strings as Strings
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import file_name, quoted
@@ -159,7 +160,7 @@ class Cursor:
 
     def _strings(self, array: LazyArray, what: str) -> list[object]:
         """Decode strings whose bounds were checked when they were stepped over."""
-        fast = _native.Strings.read(self._buffer, array.offset, array.count, self.end)
+        fast = Strings.read(self._buffer, array.offset, array.count, self.end)
         if fast is not None:
             return fast.texts()  # type: ignore[return-value]
         buffer, pos, unpack = self._buffer, array.offset, SCALARS[U64].unpack_from
@@ -195,12 +196,13 @@ class Fields(Mapping[str, object]):
             value = self._values[key] = Cursor(self._file).items(value, f"metadata key {quoted(key)}")
         return value
 
-    def strings(self, key: str) -> _native.Strings | None:
-        """A list of strings, copied for who asks; None for anything else, and for one that is damaged."""
+    def strings(self, key: str) -> Strings | None:
+        """A list of strings, copied for who asks; None for anything else, for one that is damaged, and for one that was
+        read before."""
         value = self._values.get(key)
         if not isinstance(value, LazyArray) or value.kind != STRING:
             return None
-        return _native.Strings.read(self._file.buffer, value.offset, value.count, Cursor(self._file).end)
+        return Strings.read(self._file.buffer, value.offset, value.count, Cursor(self._file).end)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -112,10 +112,12 @@ def _reserved(
 
 
 def _step_tokens(program: HostProgram, threads: int) -> int:
-    """Of one step. Prompts are read no faster in longer ones, which take more memory for activations; but an expert is
-    read for its few tokens of a step, the more the better.
+    """Of one step: each sequence's next one, and of prompts as many as keep the team at work. With more, prompts are
+    read no faster, and activations take more memory; but an expert is read for its few tokens of a step, the more the
+    better.
     """
-    return 256 if any(slot.experts > 1 for slot in program.slots) else min(256, max(128, 64 * threads))
+    experts = any(slot.experts > 1 for slot in program.slots)
+    return program.bounds.batch + (256 if experts else min(256, max(128, 64 * threads)))
 
 
 def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
@@ -170,10 +172,10 @@ class HostBackend:
         verify(program)
         bounds = program.bounds
         pool = pages or pools([program])[0]
-        team_size = threads or program.cores
-        tokens = max(max_tokens or _step_tokens(program, team_size), bounds.batch)
+        members = threads or program.cores
+        tokens = _step_tokens(program, members) if max_tokens is None else max(max_tokens, bounds.batch)
         _refuse_giant_steps(program, tokens)
-        self._engine = _reserved(program, team_size, pool, tokens, isa, team)
+        self._engine = _reserved(program, members, pool, tokens, isa, team)
         self._hidden = hidden_buffer(program)
         self.limits = Limits(
             max_batch=bounds.batch,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from undiced._native import Strings
-from undiced.checkpoint.gguf_fields import Fields
+from undiced.checkpoint.gguf_fields import Fields, Strings
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.parts import Parts
@@ -104,7 +103,7 @@ def _merges(metadata: Mapping[str, object], strings: Strings | None) -> list[tup
 
 
 def _late_engine(vocabulary: Vocabulary, merges: Strings, presplit: Presplit) -> tokenizers.Tokenizer:
-    """As `_engine`; the vocabulary comes without its ids, which take as much memory as its texts."""
+    """As `_engine`; the vocabulary comes without its ids, whose dictionary takes ten times the memory of its texts."""
     pairs = merges.pairs()
     if pairs is None:
         raise CheckpointError(_NO_PAIR, remedy="Fetch it again.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from undiced._native import Strings
+from undiced.checkpoint.gguf_fields import Strings
 from undiced.core.errors import CheckpointError
 from undiced.text.gguf_bpe import add_special_tokens
 from undiced.text.merge_cache import load_merges, store_merges

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from undiced.core.errors import CheckpointError
 from undiced.core.opening import read_if_there
 from undiced.text.source import TextSource
-from undiced.text.vocabulary import default_id, token_texts
+from undiced.text.vocabulary import TOKENS, default_id, token_texts
 
 MAX_SOURCE = 1 << 20  # ours: characters; the longest template seen has 60,000
 _MAX_NAMED = 16
@@ -134,12 +133,10 @@ def _spelled(value: object) -> str | None:
 
 def _gguf_tokens(metadata: Mapping[str, object]) -> dict[str, object]:
     """Texts of tokens with a role; a role that the file leaves open is the tokenizer's default, as in `vocabulary`."""
-    kinds = metadata.get("tokenizer.ggml.token_type")
     found: dict[str, object] = {}
-    try:
-        tokens = token_texts(metadata)
-    except CheckpointError:  # the tokenizer tells
+    if TOKENS not in metadata:
         return found
+    tokens, kinds = token_texts(metadata), metadata.get("tokenizer.ggml.token_type")
     for role, name in _GGUF_TOKENS.items():
         index = metadata.get(f"tokenizer.ggml.{role}_token_id")
         if type(index) is not int or not 0 <= index < len(tokens):

@@ -12,8 +12,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from undiced._native import Strings
-from undiced.checkpoint.gguf_fields import Fields
+from undiced.checkpoint.gguf_fields import Fields, Strings
 from undiced.core.errors import CheckpointError
 from undiced.text.endings import BEGINNINGS, ENDINGS, endings
 
@@ -104,10 +103,17 @@ def token_texts(metadata: Mapping[str, object]) -> Strings:
     texts = metadata.strings(TOKENS) if isinstance(metadata, Fields) else None
     if texts is None:
         listed = list(sequence(metadata, TOKENS))
-        texts = Strings(listed if set(map(type, listed)) == {str} else [])
+        try:
+            texts = Strings(listed)
+        except ValueError:
+            raise _no_vocabulary(len(listed)) from None
     if not 0 < len(texts) <= MAX_TOKENS:
-        raise CheckpointError(f"{TOKENS} holds {len(texts)} entries that are not a vocabulary.", remedy=_REMEDY)
+        raise _no_vocabulary(len(texts))
     return texts
+
+
+def _no_vocabulary(count: int) -> CheckpointError:
+    return CheckpointError(f"{TOKENS} holds {count} entries that are not a vocabulary.", remedy=_REMEDY)
 
 
 def sequence(metadata: Mapping[str, object], key: str) -> Sequence:  # type: ignore[type-arg]

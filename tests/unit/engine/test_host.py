@@ -67,7 +67,8 @@ def test_a_step_has_room_for_what_keeps_its_threads_at_work(
     tiny: tuple[HostProgram, Checkpoint], threads: int, tokens: int
 ) -> None:
     program, checkpoint = tiny
-    for asked, given in ((None, tokens), (7, 7), (1, program.bounds.batch)):
+    batch = program.bounds.batch
+    for asked, given in ((None, tokens + batch), (7, 7), (0, batch)):
         backend = HostBackend(program, checkpoint, threads=threads, max_tokens=asked)
         try:
             assert backend.limits.max_tokens == given
@@ -78,7 +79,7 @@ def test_a_step_has_room_for_what_keeps_its_threads_at_work(
 def test_experts_get_steps_of_more_tokens_however_few_threads_there_are(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case("mixtral-wide"), tmp_path / "mixtral"))
     backend = HostBackend(compile(build(checkpoint), host(1), Bounds(1, 64)), checkpoint)
-    assert backend.limits.max_tokens == 256
+    assert backend.limits.max_tokens == 256 + 1
     backend.close()
 
 

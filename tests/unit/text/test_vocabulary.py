@@ -216,6 +216,24 @@ def test_absurd_numbers_of_anything_are_refused_before_work_is_done() -> None:
         load(changed(base, tokens=[*tokens(base), *["x"] * 600_000]))
 
 
+@pytest.mark.parametrize("wrong", [["a", "\ud800"], ["a", 1], [1, 2], [None, b"a"], []])
+def test_a_vocabulary_of_anything_but_texts_is_refused_with_its_length(wrong: list[object]) -> None:
+    for base in (bpe_metadata(), spm_metadata()):
+        with pytest.raises(CheckpointError, match=f"tokens holds {len(wrong)} entries that are not a vocabulary"):
+            load(changed(base, tokens=wrong))
+
+
+def test_a_text_like_the_name_of_an_id_without_one_is_that_text() -> None:
+    for base, space in ((bpe_metadata(), ""), (spm_metadata(), "\u2581")):
+        at = len(tokens(base))
+        named = f"[EMPTY_{at}]"
+        added = changed(base, tokens=[*tokens(base), "", named, f"a{space}b c"], token_type=[*kinds(base), 1, 4, 4])
+        if G + "scores" in base:
+            added |= {G + "scores": [*base[G + "scores"], 0.0, 0.0, 0.0]}  # type: ignore[misc]
+        loaded = load(added)
+        assert loaded.encode(named)[-1] == at + 1 and loaded.token_text(at) == named == loaded.token_text(at + 1)
+
+
 @pytest.mark.parametrize("value", ["false", [True], 2, 0.5])
 def test_a_switch_that_is_neither_true_nor_false_is_refused(value: object) -> None:
     with pytest.raises(CheckpointError, match=r"add_bos_token is neither true nor false"):
