@@ -101,11 +101,10 @@ class Fields:
         return list(value)
 
     def numbers(self, key: str, length: int) -> tuple[float, ...]:
-        """A list of exactly `length` finite numbers."""
+        """A list of exactly `length` numbers of at most 1e12 either way."""
         value = self.value(key)
-        kinds = (int, float)
-        if not isinstance(value, (list, tuple)) or len(value) != length or not all(type(v) in kinds for v in value):
-            raise self._wrong(key, value, f"a list of {length} numbers")
+        if not isinstance(value, (list, tuple)) or len(value) != length or not all(map(_is_number, value)):
+            raise self._wrong(key, value, f"a list of {length} numbers from -1e+12 to 1e+12")
         return tuple(map(float, value))
 
     def inner(self, key: str) -> Fields | None:
@@ -121,6 +120,10 @@ class Fields:
         if value is None:
             return self.fail(key, f"is missing, expected {expected}")
         return self.fail(key, f"is {_shown(value)}, expected {expected}")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) <= 1e12  # type: ignore[arg-type]  # so no NaN either
 
 
 def _shown(value: object) -> str:
