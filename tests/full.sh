@@ -1,6 +1,6 @@
 #!/bin/sh
 # make test-full: everything that make test leaves out. Needs the oracle packages; installs Debian packages if it may.
-# A part that fails doesn't stop the others; what failed is named at the end. About two hours on two cores.
+# A part that fails doesn't stop the others; what failed is named at the end. About two and a half hours on two cores.
 set -u
 python="$VENV/bin/python"
 missing=""
@@ -36,7 +36,12 @@ part() { # what it is, command...
 }
 
 fast() { "$python" -m pytest -n 2 --dist loadfile; }
-rest() { OPENBLAS_NUM_THREADS=2 "$python" -m pytest -m "slow or oracle or browser"; }
+long="slow or oracle or browser"
+apart="tests/property tests/oracle tests/unit/account tests/unit/compiler tests/unit/sim tests/unit/study tests/unit/validation" # no times
+apart() { "$python" -m pytest -m "$long" -n 2 --dist worksteal $apart; }
+rest() {
+    OPENBLAS_NUM_THREADS=2 "$python" -m pytest -m "$long" $(for folder in $apart; do echo "--ignore=$folder"; done) tests
+}
 
 built() { # name, further cmake options: builds the kernels' and the engine's native tests
     name=$1
@@ -84,7 +89,8 @@ engine() { # sanitizer, its runtime library
 }
 
 part "the suite of make test" fast
-part "slow parts, live oracles and the browser" rest
+part "long tests and live oracles, which measure no times" apart
+part "the other long tests, documents, newcomers and the browser" rest
 echo "== what newcomers saw is kept in build/newcomers: read it as they would"
 part "kernels against scalar references, the team and the engine: every instruction set level of this processor" kernels plain
 part "the AVX-512 level in emulation" avx512
