@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,9 +82,11 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def person(tmp_path: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
-    """An environment without anything of ours, and free ports. How packages are reached is the machine's to say."""
-    with socket.socket() as free, socket.socket() as other:
+def person() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """An environment without anything of ours, a home whose path is no longer than usual, and free ports. How packages
+    are reached is the machine's to say.
+    """
+    with tempfile.TemporaryDirectory(prefix="home") as home, socket.socket() as free, socket.socket() as other:
         free.bind(("127.0.0.1", 0)), other.bind(("127.0.0.1", 0))
         port, admin = (str(each.getsockname()[1]) for each in (free, other))
     outside = [folder for folder in os.environ["PATH"].split(":") if not Path(folder).is_relative_to(ROOT)]
@@ -91,7 +94,7 @@ def person(tmp_path: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     yield (
         {
             **kept,
-            "HOME": str(tmp_path),
+            "HOME": home,
             "PATH": ":".join(outside),
             "PORT": port,
             "UNDICED_PORT": port,

@@ -49,18 +49,26 @@ def flag(name: str) -> bool:
 
 
 def unknown_variables(commands: Iterable[Command]) -> dict[str, list[str]]:
-    """Variables of our name in the environment that no option reads, and for each what may have been meant.
+    """Variables of our name in the environment that no option reads, and for each what may have been meant: what is
+    most alike first, and of what is as much alike what an earlier command reads.
 
     Asks no more commands than it has to.
     """
-    from difflib import get_close_matches
-
-    unknown, known = {name for name in os.environ if name.startswith(PREFIX)} - _NOT_OPTIONS, set(_NOT_OPTIONS)
+    unknown = {name for name in os.environ if name.startswith(PREFIX)} - _NOT_OPTIONS
+    known = dict.fromkeys(sorted(_NOT_OPTIONS))  # in order of asking
     asked = iter(commands)
     while unknown and (command := next(asked, None)) is not None:
-        known.update(name for option in _options(command) for name in _variables(option))
-        unknown -= known
-    return {name: get_close_matches(name, sorted(known), n=2, cutoff=_ALIKE) for name in sorted(unknown)}
+        known |= dict.fromkeys(name for option in _options(command) for name in _variables(option))
+        unknown -= known.keys()
+    return {name: _alike(name, known) for name in sorted(unknown)}
+
+
+def _alike(name: str, known: Iterable[str]) -> list[str]:
+    """At most two; of what is as much alike, the first."""
+    from difflib import SequenceMatcher
+
+    shares = ((-SequenceMatcher(None, name, each).ratio(), each) for each in known)
+    return [each for share, each in sorted(shares, key=lambda pair: pair[0]) if -share >= _ALIKE][:2]
 
 
 def unread(name: str, near: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,7 +159,7 @@ def _print_judged(found: list[Judged], as_json: bool) -> None:
 
 
 def _print_rows(found: list[Outcome], as_json: bool, verbose: bool, *, whole: bool) -> None:
-    from undiced.cli.terminal import emit
+    from undiced.cli.terminal import emit, folded
     from undiced.validation.brief import HEAD, sections, summary
     from undiced.validation.table import row_table
 
@@ -172,7 +173,7 @@ def _print_rows(found: list[Outcome], as_json: bool, verbose: bool, *, whole: bo
             _titled(section.title, [HEAD, *section.rows])
     typer.echo()
     for line in summary(found) if whole else ():
-        typer.echo(line)
+        typer.echo(folded(line, sys.stdout))
     typer.echo("All figures are simulated." + ("" if verbose else " --verbose adds sources, and every row of a kind."))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 import typer
 
-from undiced.cli.commands import all_built
+from undiced.cli.commands import all_built, built
 from undiced.cli.environment import read_options, unknown_variables, unread
 
 
@@ -60,3 +62,12 @@ def test_a_variable_that_nothing_reads_is_found(monkeypatch: pytest.MonkeyPatch)
     said = [unread(name, near) for name, near in found.items()]
     assert said[1].endswith("which is no option. Did you mean UNDICED_PROMPT or UNDICED_PORT?")
     assert said[0].endswith("UNDICED_COLOUR_OF_WALLS, which is no option.")
+
+
+def test_of_names_that_are_as_much_alike_that_of_the_command_asked_first_is_meant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UNDICED_ROG", "acme")
+    org, row = "UNDICED_ORG", "UNDICED_ROW"
+    for first, near in (("key create", [org, row]), ("validate", [row, org])):
+        assert unknown_variables(chain([built(first)], all_built()))["UNDICED_ROG"] == near
