@@ -37,10 +37,10 @@ part() { # what it is, command...
 
 fast() { "$python" -m pytest -n 2 --dist loadfile; }
 long="slow or oracle or browser"
-apart="tests/property tests/oracle tests/unit/account tests/unit/compiler tests/unit/sim tests/unit/study tests/unit/validation" # no times
-apart() { "$python" -m pytest -m "$long" -n 2 --dist worksteal $apart; }
+untimed="tests/property tests/oracle tests/unit/account tests/unit/compiler tests/unit/sim tests/unit/study tests/unit/validation"
+apart() { "$python" -m pytest -m "$long" -n 2 --dist worksteal $untimed; }
 rest() {
-    OPENBLAS_NUM_THREADS=2 "$python" -m pytest -m "$long" $(for folder in $apart; do echo "--ignore=$folder"; done) tests
+    OPENBLAS_NUM_THREADS=2 "$python" -m pytest -m "$long" $(for folder in $untimed; do echo "--ignore=$folder"; done) tests
 }
 
 built() { # name, further cmake options: builds the kernels' and the engine's native tests

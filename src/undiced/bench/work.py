@@ -76,8 +76,8 @@ def least(work: Work, program: HostProgram) -> Least:
     head = program.fact("matmul_macs_per_token") - macs
     products = macs * work.tokens + (head * work.sequences * work.steps if work.drawn else 0.0)
     cached = sum(_cached(work, program, at) for at in range(work.steps))
-    attended = sum(_attended(work, program, at) for at in range(work.steps))
-    return Least(program.fact("matmul_bytes_per_token") * work.steps + cached, 2 * (products + attended))
+    operations = 2 * (products + _attended(work, program))
+    return Least(program.fact("matmul_bytes_per_token") * work.steps + cached, operations)
 
 
 def _cached(work: Work, program: HostProgram, step: int) -> float:
@@ -88,12 +88,11 @@ def _cached(work: Work, program: HostProgram, step: int) -> float:
     return work.sequences * float(sum(count * size for count, size in zip(positions, each, strict=True)))
 
 
-def _attended(work: Work, program: HostProgram, step: int) -> float:
-    """Multiplications of queries with keys and of weights with values in a step: a token sees itself and what comes
-    before it, as far as the layer looks back. Where only rows that are drawn are needed, others don't count.
+def _attended(work: Work, program: HostProgram) -> float:
+    """Multiplications of queries with keys and of weights with values: a token sees itself and what comes before it, as
+    far as the layer looks back. Where only rows that are drawn are needed, others don't count.
     """
-    begin = work.context + step * work.new
-    end, alike = begin + work.new, Counter[tuple[bool, int, int]]()
+    alike = Counter[tuple[bool, int, int]]()
     for i in program.instrs:
         if isinstance(i, (Attention, LatentAttention)):
             every = program.buffers[i.dst].rows == "tokens"
@@ -101,9 +100,11 @@ def _attended(work: Work, program: HostProgram, step: int) -> float:
                 alike[every, 0, 0] += i.heads * (2 * i.rank + i.rope)
             else:
                 alike[every, i.window, i.chunk] += i.heads * 2 * i.head_dim
+    all_rows = range(work.context, work.positions)
+    drawn_rows = all_rows[work.new - 1 :: work.new] if work.drawn else ()
     macs = 0
     for (every, window, chunk), each in alike.items():
-        asking = range(begin, end) if every else range(end - work.drawn, end)
+        asking = all_rows if every else drawn_rows
         seen = (min(at + 1, window or at + 1, at % chunk + 1 if chunk else at + 1) for at in asking)
         macs += each * sum(seen)
     return float(work.sequences * macs)

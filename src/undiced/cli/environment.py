@@ -67,8 +67,11 @@ def _alike(name: str, known: Iterable[str]) -> list[str]:
     """At most two; of what is as much alike, the first."""
     from difflib import SequenceMatcher
 
-    shares = ((-SequenceMatcher(None, name, each).ratio(), each) for each in known)
-    return [each for share, each in sorted(shares, key=lambda pair: pair[0]) if -share >= _ALIKE][:2]
+    matcher, shares = SequenceMatcher(None, b=name), dict[str, float]()
+    for each in known:
+        matcher.set_seq1(each)
+        shares[each] = matcher.ratio()
+    return sorted((each for each in shares if shares[each] >= _ALIKE), key=shares.__getitem__, reverse=True)[:2]
 
 
 def unread(name: str, near: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
-from undiced.text.vocabulary import Vocabulary, ids_of, read_vocabulary
+from undiced.text.vocabulary import Vocabulary, numbered, read_vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -34,7 +34,7 @@ def build_bpe(metadata: Mapping[str, object], *, late: bool = False) -> Parts:
     vocabulary are an error only then.
     """
     presplit = _presplit(metadata)
-    vocabulary = read_vocabulary(metadata, numbered=False)
+    vocabulary = read_vocabulary(metadata)
     if not vocabulary.end_ids:
         raise CheckpointError(
             "No token of the file ends a text: there is no tokenizer.ggml.eos_token_id, and no token has a known name.",
@@ -44,7 +44,7 @@ def build_bpe(metadata: Mapping[str, object], *, late: bool = False) -> Parts:
     if late and merges is not None and len(merges) <= MAX_MERGES:
         make = partial(_late_engine, replace(vocabulary, kinds=()), merges, presplit)  # nobody asks for kinds any more
     else:
-        engine = _engine(_numbered(vocabulary), _merges(metadata, merges), presplit)
+        engine = _engine(numbered(vocabulary), _merges(metadata, merges), presplit)
         make = partial(lambda made: made, engine)
     return Parts(
         engine=make,
@@ -107,15 +107,7 @@ def _late_engine(vocabulary: Vocabulary, merges: Strings, presplit: Presplit) ->
     pairs = merges.pairs()
     if pairs is None:
         raise CheckpointError(_NO_PAIR, remedy="Fetch it again.")
-    return _engine(_numbered(vocabulary), pairs, presplit)
-
-
-def _numbered(vocabulary: Vocabulary) -> Vocabulary:
-    """With its ids."""
-    texts = vocabulary.tokens.texts()
-    for i in vocabulary.blank:
-        texts[i] = ""
-    return replace(vocabulary, ids=ids_of(texts, vocabulary.user_defined, vocabulary.control))
+    return _engine(numbered(vocabulary), pairs, presplit)
 
 
 def _engine(vocabulary: Vocabulary, merges: list[tuple[str, str]], presplit: Presplit) -> tokenizers.Tokenizer:

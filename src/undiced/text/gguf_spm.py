@@ -17,7 +17,7 @@ from undiced.core.errors import CheckpointError
 from undiced.text.gguf_bpe import add_special_tokens
 from undiced.text.merge_cache import load_merges, store_merges
 from undiced.text.parts import Parts
-from undiced.text.vocabulary import Kind, Vocabulary, ids_of, numbers, read_vocabulary
+from undiced.text.vocabulary import Kind, Vocabulary, numbered, numbers, read_vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -30,7 +30,7 @@ MAX_MERGES = 2_000_000  # ours: the same has about 520,000
 
 def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Parts:
     """key: the checkpoint's digest. Raises CheckpointError for a damaged vocabulary."""
-    vocabulary = _spelled(read_vocabulary(metadata))
+    vocabulary = numbered(_spelled(read_vocabulary(metadata)))
     scores = numbers(metadata, "tokenizer.ggml.scores", len(vocabulary.tokens))
     if not scores:
         raise CheckpointError(
@@ -65,9 +65,7 @@ def _spelled(vocabulary: Vocabulary) -> Vocabulary:
     pieces = vocabulary.tokens.texts()
     for i in vocabulary.user_defined:
         pieces[i] = pieces[i].replace(" ", SPACE)
-    texts = ["" if i in vocabulary.blank else piece for i, piece in enumerate(pieces)]
-    ids = ids_of(texts, vocabulary.user_defined, vocabulary.control)
-    return replace(vocabulary, tokens=Strings(pieces), ids=ids)
+    return replace(vocabulary, tokens=Strings(pieces))
 
 
 def _merges(vocabulary: Vocabulary, scores: Sequence[float], key: str, cache_dir: Path) -> tuple[list[int], list[int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from undiced.checkpoint.gguf_fields import Fields, Strings
 from undiced.core.errors import CheckpointError
@@ -66,8 +67,8 @@ class Vocabulary(Struct, frozen=True):
     add_space_prefix: bool | None
 
 
-def read_vocabulary(metadata: Mapping[str, object], *, numbered: bool = True) -> Vocabulary:
-    """numbered: with `ids`, which take as long as all else and are empty otherwise; see `ids_of`.
+def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
+    """Without `ids`, which take as long as all else; see `numbered`.
 
     Raises CheckpointError where lists are missing or too short, or where a text must begin with no known token."""
     texts = token_texts(metadata)
@@ -86,7 +87,7 @@ def read_vocabulary(metadata: Mapping[str, object], *, numbered: bool = True) ->
     return Vocabulary(
         tokens=Strings([text or f"[EMPTY_{i}]" for i, text in enumerate(texts.texts())]) if blank else texts,
         blank=blank,
-        ids=ids_of(texts.texts(), user_defined, control) if numbered else {},
+        ids={},
         kinds=kinds,
         control=control,
         user_defined=user_defined,
@@ -203,17 +204,20 @@ def _places(values: Sequence[object], wanted: object) -> Iterator[int]:
             yield (at := values.index(wanted, at + 1))
 
 
-def ids_of(texts: Sequence[str], user_defined: frozenset[int], control: frozenset[int]) -> dict[str, int]:
-    """The id of each text, in order of ids; of ids that share one: a control, a user-defined token's, or the first."""
+def numbered(vocabulary: Vocabulary) -> Vocabulary:
+    """With `ids`, in their order; of ids that share a text: a control token's, a user-defined one's, or the first."""
+    texts = vocabulary.tokens.texts()
+    for i in vocabulary.blank:
+        texts[i] = ""
     ids = dict(zip(texts, range(len(texts)), strict=True))
     if len(ids) < len(texts):
         ids = {}
         for i, text in enumerate(texts):
             ids.setdefault(text, i)
-        for preferred in (user_defined, control):
+        for preferred in (vocabulary.user_defined, vocabulary.control):
             ids |= {texts[i]: i for i in sorted(preferred, reverse=True)}
     ids.pop("", None)
-    return ids
+    return replace(vocabulary, ids=ids)
 
 
 def _warn(message: str) -> None:

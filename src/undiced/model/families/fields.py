@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from undiced.core.errors import CheckpointError
 from undiced.core.quote import quoted
@@ -67,7 +68,7 @@ class Fields:
         value = self.value(key)
         if value is None and default is not None:
             return default
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+        if not _is_number(value, low, high):
             raise self._wrong(key, value, f"a number from {low:g} to {high:g}")
         return float(value)
 
@@ -102,9 +103,13 @@ class Fields:
 
     def numbers(self, key: str, length: int) -> tuple[float, ...]:
         """A list of exactly `length` numbers of at most 1e12 either way."""
-        value = self.value(key)
-        if not isinstance(value, (list, tuple)) or len(value) != length or not all(map(_is_number, value)):
-            raise self._wrong(key, value, f"a list of {length} numbers from -1e+12 to 1e+12")
+        value, most = self.value(key), 1e12
+        if (
+            not isinstance(value, (list, tuple))
+            or len(value) != length
+            or not all(_is_number(each, -most, most) for each in value)
+        ):
+            raise self._wrong(key, value, f"a list of {length} numbers from {-most:g} to {most:g}")
         return tuple(map(float, value))
 
     def inner(self, key: str) -> Fields | None:
@@ -122,8 +127,9 @@ class Fields:
         return self.fail(key, f"is {_shown(value)}, expected {expected}")
 
 
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) <= 1e12  # type: ignore[arg-type]  # so no NaN either
+def _is_number(value: object, low: float, high: float) -> TypeGuard[int | float]:
+    """Whether it lies from low to high, which NaN does not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def _shown(value: object) -> str:
