@@ -138,7 +138,7 @@ struct WordArgs {
     std::int64_t first = 0;
     std::int64_t end = 0;
     std::int64_t key_dim = 0;    // a multiple of 8
-    std::int64_t value_dim = 0;  // a multiple of 8
+    std::int64_t value_dim = 0;  // a multiple of the level's `columns`
     PageWords page;
     float softcap = 0.0f;
     float* max = nullptr;
@@ -149,6 +149,7 @@ struct WordArgs {
 };
 
 struct WordKernels {
+    std::int64_t columns;  // of values: in multiples of it
     // The words of a page; returns whether all its numbers are finite. Of those that are not, words say nothing.
     bool (*page)(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
                  const PageWords& out);

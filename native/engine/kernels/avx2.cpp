@@ -4,6 +4,7 @@
 #include "pointwise.h"
 #include "attend.h"
 #include "attend_int8.h"
+#include "strip_avx2.h"
 #include "attend_words.h"
 #include "dense.h"
 #include "quant_avx2.h"

@@ -4,6 +4,8 @@
 #include "pointwise.h"
 #include "attend.h"
 #include "attend_int8.h"
+#include "strip_avx512.h"
+#include "attend_words.h"
 #include "dense.h"
 #include "quant_avx512.h"
 // clang-format on
@@ -14,8 +16,6 @@ namespace {
 void matmul(const MatmulArgs& args) {
     args.w->format->integer() ? matmul_by_format<Avx512Policy>(args) : matmul_dense_any(args);
 }
-
-constexpr const WordKernels* words = nullptr;
 
 }  // namespace
 }  // namespace undiced

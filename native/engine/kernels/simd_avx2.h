@@ -30,6 +30,7 @@ inline F add(F a, F b) { return _mm256_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm256_sub_ps(a, b); }
 inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
 inline F div(F a, F b) { return _mm256_div_ps(a, b); }
+inline F sqrt(F a) { return _mm256_sqrt_ps(a); }
 inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }    // a * b + c
 inline F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a * b
 // NaN in the first operand yields the second.
@@ -146,6 +147,50 @@ inline void split_pairs(Pairs x, F& even, F& odd) {
     odd = _mm256_cvtepi32_ps(_mm256_srai_epi32(x, 16));
 }
 inline F to_floats(I sums) { return _mm256_cvtepi32_ps(sums); }
+inline I to_ints(F x) { return _mm256_cvtps_epi32(x); }  // to nearest even
+inline F as_floats(I x) { return _mm256_castsi256_ps(x); }
+inline I as_ints(F x) { return _mm256_castps_si256(x); }
+inline I add_ints(I a, I b) { return _mm256_add_epi32(a, b); }
+inline I load_words(const std::int16_t* x) { return _mm256_load_si256(reinterpret_cast<const I*>(x)); }
+inline void store_words(std::int16_t* out, I x) { _mm256_store_si256(reinterpret_cast<I*>(out), x); }
+// Two vectors of integers as pairs of words: the first of a pair, and the second.
+inline I pair_words(I first, I second) { return _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa); }
+// The same as words that lie four by four: four of a, four of b, and so on; those that 16 bits don't hold saturate.
+inline I pack_words(I a, I b) { return _mm256_packs_epi32(a, b); }
+
+// 16-bit lanes.
+inline I set_words(std::int16_t x) { return _mm256_set1_epi16(x); }
+inline I add_words(I a, I b) { return _mm256_add_epi16(a, b); }
+inline I multiply_words(I a, I b) { return _mm256_mulhrs_epi16(a, b); }  // a * b / 2^15, rounded
+inline I and_words(I a, I b) { return _mm256_and_si256(a, b); }
+template <int N>
+inline I shift_left(I x) {
+    return _mm256_slli_epi16(x, N);
+}
+template <int N>
+inline I shift_right(I x) {  // with the sign
+    return _mm256_srai_epi16(x, N);
+}
+// Entry n of the table in the high bytes, n - 8 in the low ones; 0 where an entry is negative.
+inline I look_up_halves(__m128i table, I n) {
+    const I both = _mm256_add_epi8(_mm256_or_si256(_mm256_slli_epi16(n, 8), n), _mm256_set1_epi16(0xf8));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), both);
+}
+
+// Lane r: what `op` makes of all lanes of row r.
+template <class Op>
+inline F across(const F (&rows)[8], const Op& op) {
+    F pairs[4], fours[2];
+    for (int i = 0; i < 4; ++i) {
+        const F a = rows[2 * i], b = rows[2 * i + 1];
+        pairs[i] = op(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    }
+    for (int i = 0; i < 2; ++i) {
+        const __m256d a = _mm256_castps_pd(pairs[2 * i]), b = _mm256_castps_pd(pairs[2 * i + 1]);
+        fours[i] = op(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+    }
+    return op(_mm256_permute2f128_ps(fours[0], fours[1], 0x20), _mm256_permute2f128_ps(fours[0], fours[1], 0x31));
+}
 // Rounded to nearest even; what 16 bits don't hold is any number.
 inline void store_i16(std::int16_t* out, F x) {
     const __m256i whole = _mm256_cvtps_epi32(x);

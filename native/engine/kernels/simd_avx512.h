@@ -28,6 +28,7 @@ inline F add(F a, F b) { return _mm512_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
 inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
 inline F div(F a, F b) { return _mm512_div_ps(a, b); }
+inline F sqrt(F a) { return _mm512_sqrt_ps(a); }
 inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }    // a * b + c
 inline F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
 // NaN in the first operand yields the second.
@@ -125,6 +126,54 @@ inline void split_pairs(Pairs x, F& even, F& odd) {
     odd = _mm512_cvtepi32_ps(_mm512_srai_epi32(x, 16));
 }
 inline F to_floats(I sums) { return _mm512_cvtepi32_ps(sums); }
+inline I to_ints(F x) { return _mm512_cvtps_epi32(x); }  // to nearest even
+inline F as_floats(I x) { return _mm512_castsi512_ps(x); }
+inline I as_ints(F x) { return _mm512_castps_si512(x); }
+inline I add_ints(I a, I b) { return _mm512_add_epi32(a, b); }
+inline I load_words(const std::int16_t* x) { return _mm512_load_si512(x); }
+inline void store_words(std::int16_t* out, I x) { _mm512_store_si512(out, x); }
+// Two vectors of integers as pairs of words: the first of a pair, and the second.
+inline I pair_words(I first, I second) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, first, _mm512_slli_epi32(second, 16));
+}
+// The same as words that lie four by four: four of a, four of b, and so on; those that 16 bits don't hold saturate.
+inline I pack_words(I a, I b) { return _mm512_packs_epi32(a, b); }
+
+// 16-bit lanes.
+inline I set_words(std::int16_t x) { return _mm512_set1_epi16(x); }
+inline I add_words(I a, I b) { return _mm512_add_epi16(a, b); }
+inline I multiply_words(I a, I b) { return _mm512_mulhrs_epi16(a, b); }  // a * b / 2^15, rounded
+inline I and_words(I a, I b) { return _mm512_and_si512(a, b); }
+template <int N>
+inline I shift_left(I x) {
+    return _mm512_slli_epi16(x, N);
+}
+template <int N>
+inline I shift_right(I x) {  // with the sign
+    return _mm512_srai_epi16(x, N);
+}
+// Entry n of the table in the high bytes, n - 8 in the low ones; 0 where an entry is negative.
+inline I look_up_halves(__m128i table, I n) {
+    const I both = _mm512_add_epi8(_mm512_or_si512(_mm512_slli_epi16(n, 8), n), _mm512_set1_epi16(0xf8));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), both);
+}
+
+// Lane r of the first 8: what `op` makes of all lanes of row r.
+template <class Op>
+inline F across(const F (&rows)[8], const Op& op) {
+    F halves[4];  // rows i and i + 4, eight lanes each
+    for (int i = 0; i < 4; ++i)
+        halves[i] =
+            op(_mm512_shuffle_f32x4(rows[i], rows[i + 4], 0x44), _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0xee));
+    F pairs[2];
+    for (int i = 0; i < 2; ++i) {
+        const F a = halves[2 * i], b = halves[2 * i + 1];
+        pairs[i] = op(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    }
+    const __m512d a = _mm512_castps_pd(pairs[0]), b = _mm512_castps_pd(pairs[1]);
+    const F fours = op(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    return op(_mm512_shuffle_f32x4(fours, fours, 0x08), _mm512_shuffle_f32x4(fours, fours, 0x0d));
+}
 // Rounded to nearest even; what 16 bits don't hold is any number.
 inline void store_i16(std::int16_t* out, F x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));

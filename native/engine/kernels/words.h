@@ -1,7 +1,6 @@
-// Keys, values and queries as 16-bit words, for AVX2. What words are, kernels.h says; attend_words.h multiplies them.
+// Keys, values and queries as 16-bit words, written once over the vectors of a level, whose strip_*.h says how many
+// rows meet a strip together (kTile). What words are, kernels.h says; attend_words.h multiplies them.
 #pragma once
-
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,7 +12,6 @@ namespace undiced {
 namespace {
 
 inline constexpr float kValueLength = 16383.0f;     // of a column of values
-inline constexpr int kTile = 4;                     // rows whose sums with two vectors stay in registers
 inline constexpr std::int64_t kStrip = 2 * kLanes;  // keys, or columns of values, whose words lie together
 static_assert(kPageTokens % kStrip == 0);
 
@@ -21,19 +19,17 @@ static_assert(kPageTokens % kStrip == 0);
 struct WordScale {
     F inverse, scale;
 
-    WordScale(F squares, float length) : scale(simd::mul(_mm256_sqrt_ps(squares), simd::set(1.0f / length))) {
+    WordScale(F squares, float length) : scale(simd::mul(simd::sqrt(squares), simd::set(1.0f / length))) {
         const F least = simd::set(1e-30f);  // whose inverse is finite
         inverse = simd::select_less(scale, least, simd::zero(), simd::div(simd::set(1.0f), scale));
         scale = simd::select_less(scale, least, simd::zero(), scale);
     }
 };
 
-// Pairs of weights come out of packing in this order of their slots.
-constexpr std::int64_t packed_pair(std::int64_t pair) { return (pair & ~6) | (pair & 2) << 1 | (pair & 4) >> 1; }
-
-// Two vectors of integers as words side by side.
-inline __m256i side_by_side(__m256i first, __m256i second) {
-    return _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
+// Pairs of weights come out of packing two vectors in this order of their slots.
+constexpr std::int64_t packed_pair(std::int64_t pair) {
+    const std::int64_t of_two = pair % kLanes, vector = of_two / 2 % 2;
+    return pair - of_two + vector * (kLanes / 2) + of_two / 4 * 2 + of_two % 2;
 }
 
 // Words of pairs of rows, whose numbers lie side by side, strip by strip: [strip][pair][column][2]. The last strip may
@@ -86,9 +82,9 @@ inline F pair_columns(std::span<const std::uint16_t* const> parts, std::int64_t 
             const std::uint16_t* at = part + 2 * (values ? packed_pair(pair) : pair) * out.columns + column;
 #pragma GCC unroll 4
             for (int n = 0; n < N; ++n, at += kLanes) {
-                const __m256i first = _mm256_cvtps_epi32(simd::mul(simd::load_f16(at), inverse[n]));
-                const __m256i second = _mm256_cvtps_epi32(simd::mul(simd::load_f16(at + out.columns), inverse[n]));
-                _mm256_store_si256(reinterpret_cast<__m256i*>(to[n]), side_by_side(first, second));
+                const simd::I first = simd::to_ints(simd::mul(simd::load_f16(at), inverse[n]));
+                const simd::I second = simd::to_ints(simd::mul(simd::load_f16(at + out.columns), inverse[n]));
+                simd::store_words(to[n], simd::pair_words(first, second));
                 to[n] += 2 * (N == 1 ? out.width(column) : kStrip);
             }
         }
@@ -104,6 +100,7 @@ inline F pair_rows(std::span<const std::uint16_t* const> parts, std::int64_t row
         column += N * kLanes;
     };
     while (out.columns - column >= 4 * kLanes) step.template operator()<4>();
+    while (out.columns - column >= 2 * kLanes) step.template operator()<2>();
     while (column < out.columns) step.template operator()<1>();
     return bad;
 }
@@ -129,18 +126,20 @@ bool page_words(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key
 void query_words(const float* q, std::int64_t rows, std::int64_t key_dim, float factor, std::int16_t* out,
                  float* scales) {
     for (std::int64_t row = 0; row < rows; ++row, q += key_dim) {
+        const auto load = [&](std::int64_t d) {
+            return key_dim - d >= kLanes ? simd::load(q + d) : simd::load_first(q + d, key_dim - d);
+        };
         F squares = simd::zero();
-        for (std::int64_t d = 0; d < key_dim; d += kLanes)
-            squares = simd::fma(simd::load(q + d), simd::load(q + d), squares);
+        for (std::int64_t d = 0; d < key_dim; d += kLanes) squares = simd::fma(load(d), load(d), squares);
         const WordScale scale(simd::set(simd::sum(squares)), kWordLength);
         scales[row] = simd::first(scale.scale) * factor;
         auto* to = reinterpret_cast<std::int32_t*>(out + row / kTile * kTile * key_dim) + row % kTile;
         for (std::int64_t d = 0; d < key_dim; d += kLanes) {
-            alignas(32) std::int32_t pairs[kLanes];  // the first four count
-            const __m256i codes = _mm256_cvtps_epi32(simd::mul(simd::load(q + d), scale.inverse));
-            const __m256i words = _mm256_packs_epi32(codes, codes);
-            _mm256_store_si256(reinterpret_cast<__m256i*>(pairs), words);
-            for (const int pair : {0, 1, 4, 5}) to[0] = pairs[pair], to += kTile;
+            std::int16_t words[kLanes];
+            std::int32_t pairs[kLanes / 2];
+            simd::store_i16(words, simd::mul(load(d), scale.inverse));
+            __builtin_memcpy(pairs, words, sizeof pairs);
+            for (std::int64_t i = 0; i < std::min(kLanes, key_dim - d) / 2; ++i) to[0] = pairs[i], to += kTile;
         }
     }
 }

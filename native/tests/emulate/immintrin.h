@@ -109,6 +109,14 @@ inline __m512 abs_ps(__m512 value) {
     return lanes.vector();
 }
 
+// Four lanes of 128 bits: two of a, two of b.
+inline __m512 shuffle_f32x4(__m512 a, __m512 b, int which) {
+    const Floats from[2] = {Floats(a), Floats(b)};
+    Floats out;
+    for (int i = 0; i < 16; ++i) out.lane[i] = from[i / 8].lane[4 * (which >> (i / 4 * 2) & 3) + i % 4];
+    return out.vector();
+}
+
 inline float cvtss_f32(__m512 value) { return Floats(value).lane[0]; }
 
 inline int reduce_add_epi32(__m512i value) {
@@ -153,6 +161,7 @@ inline int reduce_max_epi32(__m512i value) {
 #define _mm512_srai_epi32 undiced::emulate::srai_epi32
 #undef _mm512_abs_ps
 #define _mm512_abs_ps undiced::emulate::abs_ps
+#define _mm512_shuffle_f32x4 undiced::emulate::shuffle_f32x4
 #define _mm512_cvtss_f32 undiced::emulate::cvtss_f32
 #define _mm512_reduce_add_epi32 undiced::emulate::reduce_add_epi32
 #define _mm512_reduce_add_ps undiced::emulate::reduce_add_ps
