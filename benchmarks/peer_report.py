@@ -1,7 +1,9 @@
 """What runs of benchmarks/peers.py come to: lines for the terminal, README.md's table, and a picture.
 
-Tables are of the kept records. A figure is the median of the runs' medians; its range is that of all their rounds. Runs
-during which others took a tenth of the cores or more are kept, and count only where there is no other.
+Tables are of the kept records. A figure is the median of the runs' medians; its range is that of all their rounds. What
+stands beside a peer is compared run by run, since runs are of several machines: the median of the runs' leads over the
+fastest peer of each, and their range. Runs during which others took a tenth of the cores or more are kept, and count
+only where there is no other.
 """
 
 from __future__ import annotations
@@ -87,6 +89,13 @@ def lead(table: dict[str, dict[str, Cell]], column: str) -> float:
     return theirs / ours if calls.least_is_best(column) else ours / theirs
 
 
+def leads(runs: Sequence[Record], column: str) -> Cell | None:
+    """The median of the runs' leads over the best peer of each, and their range; None where no run has both."""
+    tables = [cells([run]) for run in runs]
+    found = [lead(table, column) for table in tables if fastest(table, column) and column in table.get(OURS, {})]
+    return Cell(middle(found), min(found), max(found)) if found else None
+
+
 def lines_of(record: Record) -> list[str]:
     """A record in words."""
     said = [f"{record['cpu']}, {record['threads']} threads, {record['isa']}, {record['file']}, {record['date']}"]
@@ -136,8 +145,7 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
     yield "|---|" + "---|" * (len(names) + 1)
     for column in COLUMNS:
         row = [_told(table[name].get(column), column) for name in names]
-        peer = fastest(table, column)
-        over = f"**{lead(table, column):.2f}x** {peer}" if peer and column in table[OURS] else "-"
+        over = _over(leads(runs, column), fastest(table, column))
         yield f"| {column}{', ' + calls.unit(column) if column not in SPEEDS else ''} | {' | '.join(row)} | {over} |"
     judged = [each for each in records if each["bench"] == "peers quality"]
     if judged:
@@ -148,6 +156,13 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
         for name, why in run["missing"].items():
             yield f"\n{name} is missing in a run on {run['date']}: {why.rsplit(' / ', 1)[-1]}"
     yield f"\n![Speeds of all sides, work by work](docs/{PICTURE.name})"
+
+
+def _over(cell: Cell | None, peer: str | None) -> str:
+    if cell is None:
+        return "-"
+    low, high = f"{cell.low:.2f}", f"{cell.high:.2f}"
+    return f"**{cell.value:.2f}x** {peer}" + (f" ({low} to {high} by run)" if low != high else "")
 
 
 def _caption(runs: Sequence[Record]) -> Iterator[str]:
@@ -165,17 +180,25 @@ def _caption(runs: Sequence[Record]) -> Iterator[str]:
         yield f"**The machine was shared: others took up to {busy:.0%} of it, so only ratios mean something.**"
     if len(days) + len(machines) < 3:
         yield "One day and one machine: a second one is still to come."
-    yield _share(runs[-1])
+    yield _share(runs)
 
 
-def _share(run: Record) -> str:
+def _share(runs: Sequence[Record]) -> str:
     """What decoding reaches of the memory's speed."""
-    each, limit = run["bytes_per_token"], run["limits"]["bytes_per_s"]
-    reached = middle(run["sides"][OURS]["figures"]["decode"]) * each / limit
+    each, limits = runs[-1]["bytes_per_token"], [run["limits"]["bytes_per_s"] for run in runs]
+    speeds = [middle(run["sides"][OURS]["figures"]["decode"]) for run in runs]
+    reached = [speed * run["bytes_per_token"] / limit for speed, run, limit in zip(speeds, runs, limits, strict=True)]
+    by_run = f" ({min(reached):.0%} to {max(reached):.0%} by run)" if len(runs) > 1 else ""
     return (
-        f"Decoding reads {each / 1e6:.0f} MB of weights a token: Undiced's at {reached:.0%} of the {limit / 1e9:.1f}"
-        " GB/s that a probe read in the same rounds; `undiced bench engine` has that for every kind of work."
+        f"Decoding reads {each / 1e6:.0f} MB of weights a token: Undiced's at {middle(reached):.0%}{by_run} of the"
+        f" {_between(limits)} GB/s that a probe read in the same rounds; `undiced bench engine` has that for every kind"
+        " of work."
     )
+
+
+def _between(limits: Sequence[float]) -> str:
+    low, high = f"{min(limits) / 1e9:.1f}", f"{max(limits) / 1e9:.1f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _counted(count: int, noun: str) -> str:

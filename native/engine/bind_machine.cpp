@@ -4,11 +4,8 @@
 #include <nanobind/stl/string.h>
 
 #include <cstddef>
-#include <numeric>
 #include <stdexcept>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "kernels.h"
 
@@ -34,16 +31,11 @@ double probe_bytes(int threads, std::size_t bytes, int rounds) {
     return probe_bandwidth(threads, bytes, rounds).bytes_per_s;
 }
 
-// The sum over threads that run the probe at the same time.
-double probe_peak(int threads, const std::string& isa, double (*probe)(Isa)) {
+double probe_operations(int threads, const std::string& isa, Arithmetic kind) {
     check_threads(threads);
     const Isa level = parse_isa(isa);
     nb::gil_scoped_release unlocked;
-    std::vector<double> rates(static_cast<std::size_t>(threads));
-    std::vector<std::thread> team;
-    for (double& rate : rates) team.emplace_back([&rate, probe, level] { rate = probe(level); });
-    for (std::thread& thread : team) thread.join();
-    return std::accumulate(rates.begin(), rates.end(), 0.0);
+    return probe_peak(level, kind, threads);
 }
 
 }  // namespace
@@ -55,12 +47,12 @@ void bind(nb::module_& m) {
           "Bytes a second that `threads` threads read from memory together.");
     m.def(
         "probe_int8_peak",
-        [](int threads, const std::string& isa) { return probe_peak(threads, isa, probe_int8_peak); }, "threads"_a,
-        "isa"_a = "", "int8 operations per second (2 per multiply-add) of `threads` threads in registers.");
+        [](int threads, const std::string& isa) { return probe_operations(threads, isa, Arithmetic::kInt8); },
+        "threads"_a, "isa"_a = "", "int8 operations a second (2 a multiply-add) of `threads` threads in registers.");
     m.def(
         "probe_float_peak",
-        [](int threads, const std::string& isa) { return probe_peak(threads, isa, probe_float_peak); }, "threads"_a,
-        "isa"_a = "", "float operations a second (2 per multiply-add) of `threads` threads in registers.");
+        [](int threads, const std::string& isa) { return probe_operations(threads, isa, Arithmetic::kFloat); },
+        "threads"_a, "isa"_a = "", "float operations a second (2 a multiply-add) of `threads` threads in registers.");
 }
 
 }  // namespace undiced::machine

@@ -238,11 +238,9 @@ struct Bandwidth {
 // Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times, in eight pieces that
 // are timed one by one; the best piece counts, so that other work on the machine disturbs little.
 Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds);
-// int8 multiply-and-add operations per second (2 per MAC) of one thread in registers, with the level's best
-// instruction.
-double probe_int8_peak(Isa isa);
-// float operations a second (2 per multiply-add) of one thread in registers.
-double probe_float_peak(Isa isa);
+// Operations a second (2 a multiply-add) of `threads` threads at once in registers, with the level's best instruction.
+enum class Arithmetic { kInt8, kFloat };
+double probe_peak(Isa isa, Arithmetic kind, int threads);
 
 // Gives the calling thread the index-th (modulo their number) processor that it may use; does nothing where it cannot.
 void pin_thread(int index);

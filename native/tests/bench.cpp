@@ -277,7 +277,10 @@ enum class What { kAll, kBrief, kAttention };
 
 void run(const Options& options, What what) {
     const Bandwidth bandwidth = probe_bandwidth(options.threads, std::size_t{192} << 20, 7);
-    Limits limits{bandwidth.bytes_per_s, probe_int8_peak(options.isa), probe_float_peak(options.isa)};
+    const auto a_thread = [&](Arithmetic kind) {
+        return probe_peak(options.isa, kind, options.threads) / options.threads;
+    };
+    const Limits limits{bandwidth.bytes_per_s, a_thread(Arithmetic::kInt8), a_thread(Arithmetic::kFloat)};
     std::printf("%s, %d thread(s): %.2f GB/s (huge pages: %s), int8 %.1f GOP/s and f32 %.1f GFLOP/s a thread\n",
                 isa_name(options.isa), options.threads, limits.bytes_per_s / 1e9, bandwidth.huge_pages ? "yes" : "no",
                 limits.int8_per_s / 1e9, limits.float_per_s / 1e9);

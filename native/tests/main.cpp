@@ -25,8 +25,13 @@ void test_dispatch() {
     }
     const Bandwidth bandwidth = probe_bandwidth(2, std::size_t{8} << 20, 2);
     check(bandwidth.bytes_per_s > 1e8 && bandwidth.bytes_per_s < 1e13, "bandwidth is plausible");
-    check(probe_int8_peak(detect()) > 1e6 && probe_float_peak(detect()) > 1e6,
-          "peaks are plausible");  // also in emulation
+    for (const Isa isa : levels())
+        for (const Arithmetic kind : {Arithmetic::kInt8, Arithmetic::kFloat}) {
+            if (!supported(isa)) continue;
+            const double peak = probe_peak(isa, kind, 2);
+            check(peak > 1e6 && peak < 1e14, "peaks are plausible");  // also in emulation
+        }
+    check_throws<std::invalid_argument>([] { probe_peak(detect(), Arithmetic::kInt8, 0); }, "no thread");
 }
 
 namespace {

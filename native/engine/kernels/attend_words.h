@@ -18,7 +18,7 @@ inline constexpr int kPassSteps = 3;            // that meet a strip of keys or 
 inline constexpr std::int64_t kBlockSlots = kBlockPages * kPageTokens;
 static_assert(kWordRows == kStep && kStep % kTile == 0 && kLanes >= kStep);
 
-// The same with half a strip, one vector of columns.
+// sums[..][0] = kTile rows of words times half a strip, one vector of columns; see multiply_strip.
 template <int RowWords, int PairWords>
 inline void multiply_half(const std::int16_t* a, const std::int16_t* b, std::int64_t pairs, simd::I (&sums)[kTile][2]) {
 #pragma GCC unroll 8

@@ -108,26 +108,15 @@ const Kernels& kernels(Isa isa) {
     return kPortableKernels;
 }
 
-double probe_int8_peak(Isa isa) {
+const Peaks& peaks_of(Isa isa) {
     if (!supported(isa)) refuse(isa_name(isa), "is not available");
 #if defined(UNDICED_X86)
-    if (isa == Isa::kAvx2) return avx2_int8_peak();
-    if (isa == Isa::kAvx512) return avx512_int8_peak();
+    if (isa == Isa::kAvx2) return kAvx2Peaks;
+    if (isa == Isa::kAvx512) return kAvx512Peaks;
 #elif defined(UNDICED_ARM64)
-    if (isa == Isa::kNeon) return neon_int8_peak();
+    if (isa == Isa::kNeon) return kNeonPeaks;
 #endif
-    return portable_int8_peak();
-}
-
-double probe_float_peak(Isa isa) {
-    if (!supported(isa)) refuse(isa_name(isa), "is not available");
-#if defined(UNDICED_X86)
-    if (isa == Isa::kAvx2) return avx2_float_peak();
-    if (isa == Isa::kAvx512) return avx512_float_peak();
-#elif defined(UNDICED_ARM64)
-    if (isa == Isa::kNeon) return neon_float_peak();
-#endif
-    return portable_float_peak();
+    return kPortablePeaks;
 }
 
 }  // namespace undiced

@@ -8,22 +8,32 @@ namespace undiced {
 // Blocks whose largest magnitude is not above this are all zero: 127 / largest must be finite.
 inline constexpr float kSmallestActivation = 1e-35f;
 
+// A loop of nothing but arithmetic in registers, which does `operations` (2 a multiply-add) a call of so many `calls`,
+// a run: shorter than a time slice.
+struct Peak {
+    double operations;
+    int calls;
+    void (*run)(int calls);
+};
+inline constexpr int kPeakCalls = 50000;  // of a dozen instructions and more
+struct Peaks {
+    Peak int8, floats;
+};
+
 extern const Kernels kPortableKernels;
-double portable_int8_peak();
-double portable_float_peak();
+extern const Peaks kPortablePeaks;
 
 #if defined(UNDICED_X86)
 extern const Kernels kAvx2Kernels;
-double avx2_int8_peak();
-double avx2_float_peak();
+extern const Peaks kAvx2Peaks;
 
 extern const Kernels kAvx512Kernels;
-double avx512_int8_peak();
-double avx512_float_peak();
+extern const Peaks kAvx512Peaks;
 #elif defined(UNDICED_ARM64)
 extern const Kernels kNeonKernels;
-double neon_int8_peak();
-double neon_float_peak();
+extern const Peaks kNeonPeaks;
 #endif
+
+const Peaks& peaks_of(Isa isa);  // of a level that this processor can run
 
 }  // namespace undiced

@@ -1,4 +1,4 @@
-// Memory for weights, and how fast this machine streams it. Knows no kernel.
+// Memory for weights, how fast this machine streams it, and how much arithmetic it does. Knows no kernel.
 #include <sched.h>
 #include <sys/mman.h>
 
@@ -7,10 +7,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "levels.h"
@@ -59,6 +62,36 @@ bool uses_huge_pages() {
 void await(const std::atomic<int>& arrived, int wanted) {
     for (int spins = 0; arrived.load(std::memory_order_acquire) < wanted; ++spins)
         if (spins > 100000) std::this_thread::yield();
+}
+
+// Seconds of the fastest step, from the first thread's start to the last one's end: each step begins on all threads, on
+// cores of their own, together, since two of them may share one core's units. make(thread) returns a thread's
+// work(step).
+template <class Make>
+double best_step(int threads, int steps, const Make& make) {
+    std::atomic<int> arrived{0};
+    std::vector<double> begin(static_cast<std::size_t>(threads * steps)), end(begin.size());
+    const auto run = [&](int thread) {
+        pin_thread(thread);
+        const auto work = make(thread);
+        for (int step = 0; step < steps; ++step) {
+            arrived.fetch_add(1);
+            await(arrived, threads * (step + 1));
+            const auto slot = static_cast<std::size_t>(step * threads + thread);
+            begin[slot] = now_s();
+            work(step);
+            end[slot] = now_s();
+        }
+    };
+    std::vector<std::thread> team;
+    for (int thread = 0; thread < threads; ++thread) team.emplace_back(run, thread);
+    for (std::thread& thread : team) thread.join();
+    double best = std::numeric_limits<double>::infinity();
+    for (int step = 0; step < steps; ++step) {
+        const auto from = begin.begin() + step * threads, to = end.begin() + step * threads;
+        best = std::min(best, *std::max_element(to, to + threads) - *std::min_element(from, from + threads));
+    }
+    return best;
 }
 
 struct Buffer {
@@ -110,65 +143,25 @@ Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds) {
     constexpr int kPieces = 8;  // timed one by one, shorter than a time slice; the buffer as a whole exceeds the caches
     const std::size_t piece =
         std::max<std::size_t>(bytes / static_cast<std::size_t>(threads * kPieces) / 512 * 512, 512);
-    const int steps = rounds * kPieces;
-    std::atomic<int> arrived{0};
     std::atomic<std::uint64_t> sink{0};
-    std::vector<double> begin(static_cast<std::size_t>(threads * steps)), end(begin.size());
     Bandwidth best;
-    const auto work = [&](int thread) {
-        pin_thread(thread);
-        const Buffer buffer(piece * kPieces);
+    const double seconds = best_step(threads, rounds * kPieces, [&](int thread) {
+        auto buffer = std::make_unique<Buffer>(piece * kPieces);
         if (thread == 0) best.huge_pages = uses_huge_pages();
-        for (int step = 0; step < steps; ++step) {
-            arrived.fetch_add(1);
-            await(arrived, threads * (step + 1));
-            const std::size_t slot = static_cast<std::size_t>(step * threads + thread);
-            begin[slot] = now_s();
-            sink.fetch_add(read_streams(buffer.data + static_cast<std::size_t>(step % kPieces) * piece, piece));
-            end[slot] = now_s();
-        }
-    };
-    std::vector<std::thread> team;
-    for (int thread = 0; thread < threads; ++thread) team.emplace_back(work, thread);
-    for (std::thread& thread : team) thread.join();
-    for (int step = 0; step < steps; ++step) {
-        const auto from = begin.begin() + step * threads, to = end.begin() + step * threads;
-        const double seconds = *std::max_element(to, to + threads) - *std::min_element(from, from + threads);
-        best.bytes_per_s = std::max(best.bytes_per_s, static_cast<double>(piece) * threads / seconds);
-    }
+        return [&, buffer = std::move(buffer)](int step) {
+            sink.fetch_add(read_streams(buffer->data + static_cast<std::size_t>(step % kPieces) * piece, piece));
+        };
+    });
+    best.bytes_per_s = static_cast<double>(piece) * threads / seconds;
     return best;
 }
 
-// The portable level has no special instruction; its peak is that of a plain loop over a block in the first-level
-// cache.
-double portable_int8_peak() {
-    constexpr int kValues = 4096, kRounds = 20000;
-    std::vector<std::int8_t> a(kValues, 3), b(kValues, 5);
-    std::int32_t total = 0;
-    const double begin = now_s();
-    for (int round = 0; round < kRounds; ++round) {
-        std::int32_t sum = 0;
-        for (int i = 0; i < kValues; ++i)
-            sum += static_cast<std::int32_t>(a[static_cast<std::size_t>(i)]) * b[static_cast<std::size_t>(i)];
-        asm volatile("" : "+r"(sum) : : "memory");
-        total += sum;
-    }
-    asm volatile("" : : "r"(total));
-    return 2.0 * kValues * kRounds / (now_s() - begin);
-}
-
-double portable_float_peak() {
-    constexpr int kLanes = 64, kRounds = 4000000;
-    float sums[kLanes] = {};
-    float factor = 0.999f;
-    asm volatile("" : "+m"(factor));
-    const double begin = now_s();
-    for (int round = 0; round < kRounds; ++round)
-        for (int i = 0; i < kLanes; ++i) sums[i] = sums[i] * factor + factor;
-    float total = 0.0f;
-    for (int i = 0; i < kLanes; ++i) total += sums[i];
-    asm volatile("" : : "m"(total));
-    return 2.0 * kLanes * kRounds / (now_s() - begin);
+double probe_peak(Isa isa, Arithmetic kind, int threads) {
+    if (threads < 1) throw std::invalid_argument("a probe needs a thread");
+    const Peaks& peaks = peaks_of(isa);
+    const Peak& peak = kind == Arithmetic::kInt8 ? peaks.int8 : peaks.floats;
+    const double seconds = best_step(threads, 60, [&](int) { return [&](int) { peak.run(peak.calls); }; });
+    return peak.operations * peak.calls * threads / seconds;
 }
 
 }  // namespace undiced

@@ -49,6 +49,16 @@ def test_the_fastest_peer_is_named_and_less_memory_is_better(report: ModuleType)
     assert "One day" not in report.readme([record(1, {"a": 1}), record(1, {"a": 1}, date="2026-11-02")])
 
 
+def test_sides_are_compared_within_each_run_since_machines_differ(report: ModuleType) -> None:
+    slow, fast = record(100, {"a": 40, "b": 50}), record(600, {"a": 200, "b": 100}, isa="avx512")
+    cell = report.leads([slow, fast, fast], "decode")
+    assert (cell.value, cell.low, cell.high) == (pytest.approx(3), pytest.approx(2), pytest.approx(3))
+    assert report.leads([record(100, {})], "decode") is None
+    page = report.readme([slow, fast, fast])
+    assert "| **3.00x** a (2.00 to 3.00 by run) |" in page and "two machines" in page
+    assert "at 60% (10% to 60% by run) of the 1.0 GB/s" in page
+
+
 def test_a_disturbed_run_counts_only_where_there_is_no_other(report: ModuleType) -> None:
     good, bad = record(100, {"a": 50}), record(7, {"a": 50}, busy_share=0.5)
     assert report.counted([bad, good]) == [good] and report.counted([bad]) == [bad]
