@@ -1,9 +1,9 @@
 """What runs of benchmarks/peers.py come to: lines for the terminal, README.md's table, and a picture.
 
-Tables are of the kept records. A figure is the median of the runs' medians; its range is that of all their rounds. What
-stands beside a peer is compared run by run, since runs are of several machines: the median of the runs' leads over the
-fastest peer of each, and their range. Runs during which others took a tenth of the cores or more are kept, and count
-only where there is no other.
+Tables are of the kept records. A figure is the median of the runs' medians; its range is that of all their rounds.
+Sides are compared run by run, since runs are of several machines: a lead is the median of the runs' leads over the
+fastest peer of each, and so are the picture's bars. Runs during which others took a tenth of the cores or more are
+kept, and count only where there is no other.
 """
 
 from __future__ import annotations
@@ -89,11 +89,31 @@ def lead(table: dict[str, dict[str, Cell]], column: str) -> float:
     return theirs / ours if calls.least_is_best(column) else ours / theirs
 
 
-def leads(runs: Sequence[Record], column: str) -> Cell | None:
-    """The median of the runs' leads over the best peer of each, and their range; None where no run has both."""
-    tables = [cells([run]) for run in runs]
-    found = [lead(table, column) for table in tables if fastest(table, column) and column in table.get(OURS, {})]
-    return Cell(middle(found), min(found), max(found)) if found else None
+def leads(runs: Sequence[Record], column: str) -> tuple[Cell, list[str]] | None:
+    """The median of the runs' leads over the best peer of each, and their range; those peers, the most frequent one
+    first. None where no run has both.
+    """
+    tables = [table for table in (cells([run]) for run in runs) if column in table.get(OURS, {})]
+    found = {peer: [lead(table, column) for table in tables if fastest(table, column) == peer] for peer in _all(tables)}
+    every = [value for values in found.values() for value in values]
+    names = sorted((name for name in found if found[name]), key=lambda name: -len(found[name]))
+    return (Cell(middle(every), min(every), max(every)), names) if every else None
+
+
+def over_fastest(runs: Sequence[Record], name: str, column: str) -> Cell:
+    """The median of a side's speeds over the fastest peer's of each run, and the range of its rounds."""
+    middles, rounds = [], []
+    for run in runs:
+        table = cells([run])
+        one = table[str(fastest(table, column))][column].value
+        middles.append(table[name][column].value / one)
+        rounds += [value / one for value in run["sides"][name]["figures"][column]]
+    return Cell(middle(middles), min(rounds), max(rounds))
+
+
+def _all(tables: Iterable[dict[str, dict[str, Cell]]]) -> list[str]:
+    """Names of all sides, in order."""
+    return list(dict.fromkeys(name for table in tables for name in table))
 
 
 def lines_of(record: Record) -> list[str]:
@@ -145,7 +165,7 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
     yield "|---|" + "---|" * (len(names) + 1)
     for column in COLUMNS:
         row = [_told(table[name].get(column), column) for name in names]
-        over = _over(leads(runs, column), fastest(table, column))
+        over = _over(leads(runs, column))
         yield f"| {column}{', ' + calls.unit(column) if column not in SPEEDS else ''} | {' | '.join(row)} | {over} |"
     judged = [each for each in records if each["bench"] == "peers quality"]
     if judged:
@@ -158,23 +178,24 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
     yield f"\n![Speeds of all sides, work by work](docs/{PICTURE.name})"
 
 
-def _over(cell: Cell | None, peer: str | None) -> str:
-    if cell is None:
+def _over(found: tuple[Cell, list[str]] | None) -> str:
+    if found is None:
         return "-"
+    cell, peers = found
     low, high = f"{cell.low:.2f}", f"{cell.high:.2f}"
-    return f"**{cell.value:.2f}x** {peer}" + (f" ({low} to {high} by run)" if low != high else "")
+    return f"**{cell.value:.2f}x** {'; '.join(peers)}" + (f" ({low} to {high} by run)" if low != high else "")
 
 
 def _caption(runs: Sequence[Record]) -> Iterator[str]:
     days = sorted({run["date"] for run in runs})
-    machines = sorted({f"{run['cpu']}, {run['cores']} cores, {run['isa']}" for run in runs})
+    machines = _machines(runs)
     commits = ", ".join(dict.fromkeys(run["commit"] for run in runs))
     rounds = sum(run["rounds"] for run in runs)
     busy = max((run["busy_share"] or 0) for run in runs)
     versions = {name: side["version"] for run in runs for name, side in run["sides"].items() if name != OURS}
     yield f"Tokens per second, all sides in turn on the same prompts: medians of {rounds} rounds (lowest to highest) in"
     yield f"{_counted(len(runs), 'run')} on {_counted(len(days), 'day')} and {_counted(len(machines), 'machine')}"
-    yield f"({'; '.join(machines)}; {runs[-1]['threads']} threads; {', '.join(days)}; commits {commits};"
+    yield f"({'; '.join(machines)}; {', '.join(days)}; commits {commits};"
     yield f"{', '.join(dict.fromkeys(versions.values()))})."
     if busy >= BUSY:
         yield f"**The machine was shared: others took up to {busy:.0%} of it, so only ratios mean something.**"
@@ -183,12 +204,17 @@ def _caption(runs: Sequence[Record]) -> Iterator[str]:
     yield _share(runs)
 
 
+def _machines(runs: Sequence[Record]) -> list[str]:
+    return sorted({f"{run['cpu']}, {run['cores']} cores, {run['isa']}, {run['threads']} threads" for run in runs})
+
+
 def _share(runs: Sequence[Record]) -> str:
     """What decoding reaches of the memory's speed."""
     each, limits = runs[-1]["bytes_per_token"], [run["limits"]["bytes_per_s"] for run in runs]
     speeds = [middle(run["sides"][OURS]["figures"]["decode"]) for run in runs]
     reached = [speed * run["bytes_per_token"] / limit for speed, run, limit in zip(speeds, runs, limits, strict=True)]
-    by_run = f" ({min(reached):.0%} to {max(reached):.0%} by run)" if len(runs) > 1 else ""
+    low, high = f"{min(reached):.0%}", f"{max(reached):.0%}"
+    by_run = f" ({low} to {high} by run)" if low != high else ""
     return (
         f"Decoding reads {each / 1e6:.0f} MB of weights a token: Undiced's at {middle(reached):.0%}{by_run} of the"
         f" {_between(limits)} GB/s that a probe read in the same rounds; `undiced bench engine` has that for every kind"
@@ -212,17 +238,13 @@ def bars(records: Sequence[Record]) -> Bars:
     table = cells(runs)
     names, found = list(table), []
     for column in (each for each in SPEEDS if all(each in row for row in table.values())):
-        one = table[str(fastest(table, column))][column].value
         for kind, name in enumerate(names):
-            cell = table[name][column]
-            words = f"{cell.value:,.0f} tokens/s"
-            found.append(
-                Bar(column if kind == 0 else "", cell.value / one, words, None, cell.low / one, cell.high / one, kind)
-            )
-    last = runs[-1]
+            cell, words = over_fastest(runs, name, column), f"{table[name][column].value:,.0f} tokens/s"
+            found.append(Bar(column if kind == 0 else "", cell.value, words, None, cell.low, cell.high, kind))
     notes = (
-        f"Medians, and whiskers from the lowest to the highest round; {last['cpu']}, {last['threads']} threads, "
-        f"{last['isa']}, {last['file']}.",
+        f"{'; '.join(_machines(runs))}; {runs[-1]['file']}.",
+        "Each run's times its fastest peer: medians, and whiskers from the lowest to the highest round; "
+        "tokens/s: medians of all runs.",
         "The same prompts for all, in turn; python benchmarks/peers.py",
     )
     return Bars("Undiced and its peers", notes, "times the fastest peer", tuple(found), kinds=tuple(names))

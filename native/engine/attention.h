@@ -107,8 +107,8 @@ class Attention {
     const Layer& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
     // Whether whole pages are turned into words for prompts.
     bool in_words(const AttentionShape& shape) const {
-        return kernels_.words != nullptr && shape.value_dim % kernels_.words->columns == 0 &&
-               !kv_.spec(shape.layer).latent;
+        if (kernels_.words == nullptr || kv_.spec(shape.layer).latent) return false;
+        return shape.key_dim % kernels_.words->columns == 0 && shape.value_dim % kernels_.words->columns == 0;
     }
     int block_tokens(const AttentionShape& shape) const;
     std::size_t plan_for(const AttentionShape& shape);

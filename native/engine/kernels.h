@@ -137,8 +137,8 @@ struct WordArgs {
     const float* q_scale = nullptr;
     std::int64_t first = 0;
     std::int64_t end = 0;
-    std::int64_t key_dim = 0;    // a multiple of 8
-    std::int64_t value_dim = 0;  // a multiple of the level's `columns`
+    std::int64_t key_dim = 0;  // a multiple of the level's `columns`, like value_dim
+    std::int64_t value_dim = 0;
     PageWords page;
     float softcap = 0.0f;
     float* max = nullptr;
@@ -149,7 +149,7 @@ struct WordArgs {
 };
 
 struct WordKernels {
-    std::int64_t columns;  // of values: in multiples of it
+    std::int64_t columns;  // key_dim and value_dim must be multiples of it; others are multiplied as floats
     // The words of a page; returns whether all its numbers are finite. Of those that are not, words say nothing.
     bool (*page)(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key_dim, std::int64_t value_dim,
                  const PageWords& out);
@@ -238,8 +238,9 @@ struct Bandwidth {
 // Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times, in eight pieces that
 // are timed one by one; the best piece counts, so that other work on the machine disturbs little.
 Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds);
-// Operations a second (2 a multiply-add) of `threads` threads at once in registers, with the level's best instruction.
 enum class Arithmetic { kInt8, kFloat };
+// Operations a second (2 a multiply-add) of `threads` threads at once in registers, with the level's best instruction.
+// All do as many, so that of cores that differ the slowest one counts.
 double probe_peak(Isa isa, Arithmetic kind, int threads);
 
 // Gives the calling thread the index-th (modulo their number) processor that it may use; does nothing where it cannot.

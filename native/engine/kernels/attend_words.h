@@ -87,8 +87,9 @@ inline constexpr WeightCurve kBlockCurve = {-11499, 7946, -2646, 450, kWeightMos
 inline simd::I weights_of(simd::I below, const WeightCurve& curve) {
     // 2^(15 - n) with its sign turned, so that it fits: its high byte is entry n of this table, its low one n - 8. What
     // is negative here, as numbers are that 32 bits did not hold, finds zeros.
-    const __m128i powers = _mm_setr_epi8(-128, -64, -32, -16, -8, -4, -2, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const simd::I power = simd::look_up_halves(powers, simd::shift_right<11>(below));
+    alignas(16) static constexpr std::int8_t kPowers[16] = {-128, -64, -32, -16, -8, -4, -2, -1,
+                                                            -1,   -1,  -1,  -1,  -1, -1, -1, -1};
+    const simd::I power = simd::look_up_halves(kPowers, simd::shift_right<11>(below));
     const simd::I x = simd::and_words(simd::shift_left<4>(below), simd::set_words(0x7fff));
     simd::I p = simd::set_words(curve.at3);
     for (const std::int16_t c : {curve.at2, curve.at1, curve.at0})

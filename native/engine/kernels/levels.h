@@ -8,8 +8,8 @@ namespace undiced {
 // Blocks whose largest magnitude is not above this are all zero: 127 / largest must be finite.
 inline constexpr float kSmallestActivation = 1e-35f;
 
-// A loop of nothing but arithmetic in registers, which does `operations` (2 a multiply-add) a call of so many `calls`,
-// a run: shorter than a time slice.
+// A loop of arithmetic with no memory beyond the nearest cache: run(calls) goes round it `calls` times and does
+// `operations` (2 a multiply-add) each time. So many calls are shorter than a time slice.
 struct Peak {
     double operations;
     int calls;

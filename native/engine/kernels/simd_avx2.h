@@ -171,10 +171,11 @@ template <int N>
 inline I shift_right(I x) {  // with the sign
     return _mm256_srai_epi16(x, N);
 }
-// Entry n of the table in the high bytes, n - 8 in the low ones; 0 where an entry is negative.
-inline I look_up_halves(__m128i table, I n) {
+// Entry n of the table in the high bytes, entry n - 8 in the low ones; 0 where such a number is negative.
+inline I look_up_halves(const std::int8_t (&table)[16], I n) {
     const I both = _mm256_add_epi8(_mm256_or_si256(_mm256_slli_epi16(n, 8), n), _mm256_set1_epi16(0xf8));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), both);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table))),
+                               both);
 }
 
 // Lane r: what `op` makes of all lanes of row r.

@@ -152,10 +152,10 @@ template <int N>
 inline I shift_right(I x) {  // with the sign
     return _mm512_srai_epi16(x, N);
 }
-// Entry n of the table in the high bytes, n - 8 in the low ones; 0 where an entry is negative.
-inline I look_up_halves(__m128i table, I n) {
+// Entry n of the table in the high bytes, entry n - 8 in the low ones; 0 where such a number is negative.
+inline I look_up_halves(const std::int8_t (&table)[16], I n) {
     const I both = _mm512_add_epi8(_mm512_or_si512(_mm512_slli_epi16(n, 8), n), _mm512_set1_epi16(0xf8));
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), both);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(table))), both);
 }
 
 // Lane r of the first 8: what `op` makes of all lanes of row r.

@@ -126,20 +126,18 @@ bool page_words(const std::uint16_t* k, const std::uint16_t* v, std::int64_t key
 void query_words(const float* q, std::int64_t rows, std::int64_t key_dim, float factor, std::int16_t* out,
                  float* scales) {
     for (std::int64_t row = 0; row < rows; ++row, q += key_dim) {
-        const auto load = [&](std::int64_t d) {
-            return key_dim - d >= kLanes ? simd::load(q + d) : simd::load_first(q + d, key_dim - d);
-        };
         F squares = simd::zero();
-        for (std::int64_t d = 0; d < key_dim; d += kLanes) squares = simd::fma(load(d), load(d), squares);
+        for (std::int64_t d = 0; d < key_dim; d += kLanes)
+            squares = simd::fma(simd::load(q + d), simd::load(q + d), squares);
         const WordScale scale(simd::set(simd::sum(squares)), kWordLength);
         scales[row] = simd::first(scale.scale) * factor;
         auto* to = reinterpret_cast<std::int32_t*>(out + row / kTile * kTile * key_dim) + row % kTile;
         for (std::int64_t d = 0; d < key_dim; d += kLanes) {
             std::int16_t words[kLanes];
             std::int32_t pairs[kLanes / 2];
-            simd::store_i16(words, simd::mul(load(d), scale.inverse));
+            simd::store_i16(words, simd::mul(simd::load(q + d), scale.inverse));
             __builtin_memcpy(pairs, words, sizeof pairs);
-            for (std::int64_t i = 0; i < std::min(kLanes, key_dim - d) / 2; ++i) to[0] = pairs[i], to += kTile;
+            for (const std::int32_t pair : pairs) to[0] = pair, to += kTile;
         }
     }
 }

@@ -51,12 +51,15 @@ def test_the_fastest_peer_is_named_and_less_memory_is_better(report: ModuleType)
 
 def test_sides_are_compared_within_each_run_since_machines_differ(report: ModuleType) -> None:
     slow, fast = record(100, {"a": 40, "b": 50}), record(600, {"a": 200, "b": 100}, isa="avx512")
-    cell = report.leads([slow, fast, fast], "decode")
+    cell, peers = report.leads([slow, fast, fast], "decode")
     assert (cell.value, cell.low, cell.high) == (pytest.approx(3), pytest.approx(2), pytest.approx(3))
-    assert report.leads([record(100, {})], "decode") is None
+    assert peers == ["a", "b"] and report.leads([record(100, {})], "decode") is None
     page = report.readme([slow, fast, fast])
-    assert "| **3.00x** a (2.00 to 3.00 by run) |" in page and "two machines" in page
+    assert "| **3.00x** a; b (2.00 to 3.00 by run) |" in page and "two machines" in page
     assert "at 60% (10% to 60% by run) of the 1.0 GB/s" in page
+    ours, a, b = report.bars([slow, fast, fast]).bars
+    assert (ours.end, ours.low, ours.high) == (pytest.approx(3), pytest.approx(1.8), pytest.approx(3.3))
+    assert (a.end, b.end) == (pytest.approx(1), pytest.approx(0.5))
 
 
 def test_a_disturbed_run_counts_only_where_there_is_no_other(report: ModuleType) -> None:
