@@ -243,8 +243,8 @@ def bars(records: Sequence[Record]) -> Bars:
             found.append(Bar(column if kind == 0 else "", cell.value, words, None, cell.low, cell.high, kind))
     notes = (
         f"{'; '.join(_machines(runs))}; {runs[-1]['file']}.",
-        "Each run's times its fastest peer: medians, and whiskers from the lowest to the highest round; "
-        "tokens/s: medians of all runs.",
+        "Over the fastest peer of each run: medians of the runs, whiskers from the lowest to the highest round; "
+        "tokens/s are medians of all.",
         "The same prompts for all, in turn; python benchmarks/peers.py",
     )
     return Bars("Undiced and its peers", notes, "times the fastest peer", tuple(found), kinds=tuple(names))
