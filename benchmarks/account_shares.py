@@ -10,6 +10,7 @@ decode step while so many accounts wait, in this process' time.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 import subprocess
@@ -52,7 +53,7 @@ WAITING = (0, 200, 800, 3200)
 
 def measure(scene: str, *, apart: bool, seconds: float = 100.0) -> dict[str, object]:
     """Run a scene; waits for the first token of the first tenant, and tokens of all."""
-    tenants = [replace(tenant, waits_s=[]) for tenant in SCENES[scene]]
+    tenants = [dataclasses.replace(tenant, waits_s=[]) for tenant in SCENES[scene]]
     world = World(tenants, ROOM.get(scene.rpartition(", ")[2], LIMITS), apart=apart)
     world.run(30.0 if len(tenants) > 1 and tenants[0].open else seconds)
     return {

@@ -28,7 +28,7 @@ from undiced.cli.emulation import mesh_model
 from undiced.cli.traces import trace_host
 from undiced.machine import find_machine
 from undiced.model import OPS, Graph, KvState, build, load_weights, run_graph
-from undiced.model.ops import Run
+from undiced.model.meaning import Run
 from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 from undiced.sim.mesh.rounding import rounded
@@ -50,7 +50,7 @@ Logits = Callable[[list[int]], F32]  # (tokens, vocabulary) of a window
 def bf16(graph: Graph, weights: Mapping[str, F32], tokens: list[int]) -> F32:
     """Logits of the numpy operators on rounded weights, inputs and outputs in bf16."""
     ids = np.array(tokens, dtype=np.int64)
-    run = Run(ids, np.arange(len(ids), dtype=np.int64), ((0, len(ids)),), (KvState(),))
+    run = Run(ids, np.arange(len(ids), dtype=np.int64), ((0, len(ids)),), (KvState(),), context=0)
     values: dict[str, F32] = {}
     for node in graph.nodes:
         ins = [values[name] for name in node.ins if name in values]

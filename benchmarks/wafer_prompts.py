@@ -9,8 +9,8 @@ fabric's, wavelet by wavelet.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 
 import undiced
@@ -42,11 +42,16 @@ def fabric() -> None:
 
 def main() -> None:
     """One line for each model, number of wafers and length of the prompt; and among decodes, and apart."""
-    given = sys.argv[1:]
-    if given == ["--fabric"]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("points", nargs="*", metavar="MODEL MACHINE WAFERS", help="three words each")
+    parser.add_argument("--fabric", action="store_true", help="a chunk's sums beside the fabric's, and nothing else")
+    args = parser.parse_args()
+    if args.fabric:
         fabric()
         return
-    points = [tuple(given[at : at + 3]) for at in range(0, len(given), 3)] or POINTS
+    if len(args.points) % 3:
+        parser.error("points are three words each: MODEL MACHINE WAFERS")
+    points = [tuple(args.points[at : at + 3]) for at in range(0, len(args.points), 3)] or POINTS
     for model, machine, wafers in points:
         count = None if wafers == "-" else int(wafers)
         for tokens in LENGTHS:
