@@ -1,4 +1,4 @@
-"""docs/validation.md: every row, what is not replayed, claims, ablation. `undiced validate --write PATH` writes it."""
+"""docs/validation.md: every row, claims, ablation. `undiced validate --write PATH` writes it."""
 
 from __future__ import annotations
 
