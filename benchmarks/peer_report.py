@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,26 +95,24 @@ def leads(runs: Sequence[Record], column: str) -> tuple[Cell, list[str]] | None:
     first. None where no run has both.
     """
     tables = [table for table in (cells([run]) for run in runs) if column in table.get(OURS, {})]
-    found = {peer: [lead(table, column) for table in tables if fastest(table, column) == peer] for peer in _all(tables)}
-    every = [value for values in found.values() for value in values]
-    names = sorted((name for name in found if found[name]), key=lambda name: -len(found[name]))
-    return (Cell(middle(every), min(every), max(every)), names) if every else None
+    found = [(lead(table, column), peer) for table in tables if (peer := fastest(table, column))]
+    every = [value for value, _ in found]
+    peers = [peer for peer, _ in Counter(peer for _, peer in found).most_common()]
+    return (Cell(middle(every), min(every), max(every)), peers) if every else None
 
 
 def over_fastest(runs: Sequence[Record], name: str, column: str) -> Cell:
-    """The median of a side's speeds over the fastest peer's of each run, and the range of its rounds."""
+    """The median of a side's speeds over the fastest peer's of each run that has both, and the range of its rounds."""
     middles, rounds = [], []
     for run in runs:
         table = cells([run])
-        one = table[str(fastest(table, column))][column].value
+        peer = fastest(table, column)
+        if peer is None or column not in table.get(name, {}):
+            continue
+        one = table[peer][column].value
         middles.append(table[name][column].value / one)
         rounds += [value / one for value in run["sides"][name]["figures"][column]]
     return Cell(middle(middles), min(rounds), max(rounds))
-
-
-def _all(tables: Iterable[dict[str, dict[str, Cell]]]) -> list[str]:
-    """Names of all sides, in order."""
-    return list(dict.fromkeys(name for table in tables for name in table))
 
 
 def lines_of(record: Record) -> list[str]:
