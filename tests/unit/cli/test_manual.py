@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import shlex
 import shutil
@@ -18,6 +19,18 @@ from undiced.cli.app import app
 from undiced.cli.commands import COMMANDS, GROUPS, built
 from undiced.cli.manual import EXAMPLES
 
+# A llama of two layers; the manual simulates a long prompt on 3,600 cores with it.
+CONFIGURATION = {
+    "model_type": "llama",
+    "hidden_size": 120,
+    "intermediate_size": 240,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+    "max_position_embeddings": 1024,
+    "rms_norm_eps": 1e-5,
+}
 UNDICED = [sys.executable, "-m", "undiced"]
 LINES = [(name, line) for name, lines in EXAMPLES.items() for line in lines]
 
@@ -88,11 +101,12 @@ def test_only_the_command_that_is_meant_is_imported() -> None:
 
 @pytest.mark.slow
 @pytest.mark.model
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_examples_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     (tmp_path / "question.txt").write_text("Why is the sky blue?")
     (tmp_path / "cat.json").write_text('{"type": "object", "properties": {"name": {"type": "string"}}}')
+    (tmp_path / "config.json").write_text(json.dumps(CONFIGURATION))
     shutil.copy(Path(__file__).parents[3] / "examples" / "fabric" / "chain.py", tmp_path)
     for name, line in LINES:
         if name not in ELSEWHERE and "org/name" not in line:  # tests need no network
