@@ -148,8 +148,18 @@ void Attention::for_kept(const Layer& layer, const StepInput& in, int member, Bo
 }
 
 void Attention::run_kept(const AttentionCall& call, const StepInput& in, int member) {
-    for_kept(layer(call.index), in, member,
-             [&](const AttentionUnit& unit, int group) { run_unit(call, in, unit, group, nullptr, member); });
+    const Layer& layer = this->layer(call.index);
+    const AttentionUnit* last = nullptr;
+    int last_group = 0;
+    const auto run_last = [&](const std::uint16_t* after) {
+        if (last != nullptr) run_unit(call, in, *last, last_group, after, member);
+    };
+    for_kept(layer, in, member, [&](const AttentionUnit& unit, int group) {
+        run_last(first_page(layer, in, unit, group));
+        last = &unit;
+        last_group = group;
+    });
+    run_last(nullptr);
 }
 
 void Attention::prefetch(int index, const StepInput& in, int member) const {
@@ -161,7 +171,7 @@ void Attention::prefetch(int index, const StepInput& in, int member) const {
         for (int page = unit.end_page - 1; page >= unit.first_page && left >= page_bytes; --page, left -= page_bytes) {
             const auto* block = reinterpret_cast<const std::byte*>(
                 kv_.keys(shape.layer, in.pages_of(unit.sequence)[page], latent ? 0 : group));
-            for (std::size_t i = 0; i < page_bytes; i += 64) __builtin_prefetch(block + i, 1);
+            for (std::size_t i = 0; i < page_bytes; i += 64) prefetch_line(block + i);
         }
     });
 }

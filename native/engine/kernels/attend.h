@@ -41,7 +41,7 @@ void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
             const std::uint16_t* at = b + i * ldb + v * simd::kLanes;
-            if (Ahead && v * simd::kLanes % kLineValues == 0) __builtin_prefetch(at + ahead);
+            if (Ahead && v * simd::kLanes % kLineValues == 0) prefetch_line(at + ahead);
             const simd::F lanes = Partial ? simd::load_f16_first(at, partial) : simd::load_f16(at);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) acc[r][v] = simd::fma(factors[r], lanes, acc[r][v]);
@@ -90,7 +90,7 @@ void dot_rows(const float* a, std::int64_t lda, const std::uint16_t* b, std::int
 #pragma GCC unroll 8
         for (int s = 0; s < S; ++s) {
             const std::uint16_t* at = b + s * columns + d;
-            if (Ahead && d % kLineValues == 0) __builtin_prefetch(at + ahead);
+            if (Ahead && d % kLineValues == 0) prefetch_line(at + ahead);
             const simd::F lanes = Partial ? simd::load_f16_first(at, partial) : simd::load_f16(at);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) acc[r][s] = simd::fma(factors[r], lanes, acc[r][s]);

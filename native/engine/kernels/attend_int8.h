@@ -23,7 +23,7 @@ template <int R, int V, bool Ahead>
 #pragma GCC unroll 2
     for (std::int64_t i = begin; i < end; ++i) {
         const std::uint16_t* at = b + i * ldb;
-        if (Ahead) __builtin_prefetch(at + ahead);
+        if (Ahead) prefetch_line(at + ahead);
         simd::Pairs lanes[V];
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) lanes[v] = simd::load_pairs(at + v * simd::kLanes);
@@ -54,7 +54,7 @@ inline void score_codes(const AttendArgs& args, std::int64_t row, std::ptrdiff_t
             const std::int64_t pairs = std::min(kBlockCols, args.key_dim - group * kBlockCols) / 2;
             simd::I sums[R][V];
             if (Ahead && first == 0) {
-                __builtin_prefetch(scales + ahead);
+                prefetch_line(scales + ahead);
                 add_products<R, V, true>(codes, keys, kPageTokens, 0, pairs, ahead, sums);
             } else {
                 add_products<R, V, false>(codes, keys, kPageTokens, 0, pairs, 0, sums);
@@ -132,7 +132,7 @@ void attend_codes_of(const AttendArgs& args, const Weigher& whole, std::int64_t 
     const std::ptrdiff_t ahead = Ahead ? args.next - args.k : 0;
     score_codes<R, Ahead>(args, row, ahead, scores);
     const std::uint16_t* scales = args.v + args.value_dim / 2 * kPageTokens;
-    if (Ahead) __builtin_prefetch(scales + ahead);
+    if (Ahead) prefetch_line(scales + ahead);
     for (int r = 0; r < R; ++r) {
         const Kept kept = soften<true>(args, row + r, scores + r * kPageTokens);
         const std::int32_t first = args.begin[row + r], last = args.end[row + r];

@@ -184,7 +184,7 @@ inline unsigned soften_step(const WordArgs& args, std::int64_t row, const Soften
 inline void prefetch_lines(const WordArgs& args, std::int64_t begin, std::int64_t end) {
     const std::int64_t each = (args.key_dim + args.value_dim) * kPageTokens * 2 / 64;
     for (std::int64_t line = begin; line < end; ++line)
-        __builtin_prefetch(reinterpret_cast<const char*>(args.next[line / each]) + line % each * 64, 0, 2);
+        prefetch_line(reinterpret_cast<const char*>(args.next[line / each]) + line % each * 64);
 }
 
 // Up to kPassSteps steps of rows over all pages, strip by strip.

@@ -42,7 +42,7 @@ void multiply_dense(const std::uint8_t* tile, std::int64_t stride, std::int64_t 
         for (int n = 0; n < Tiles; ++n) {
             const std::uint8_t* at = tile + n * stride;
             if (stream != nullptr)
-                stream->prefetch<kAheadBytes>(at + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
+                stream->prefetch(at + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
             simd::Pair w[kParts];
 #pragma GCC unroll 4
             for (std::int64_t part = 0; part < kParts; ++part) w[part] = load_pair<L>(at, k, part);

@@ -44,7 +44,7 @@ inline void add_fp8_group(const std::uint8_t* block, std::int64_t stride, const 
 #pragma GCC unroll 2
         for (int n = 0; n < Tiles; ++n) {
             const std::uint8_t* at = block + n * stride + k * kTileRows;
-            if (stream != nullptr && k % 4 == 0) stream->prefetch<kAheadBytes>(at, 64);
+            if (stream != nullptr && k % 4 == 0) stream->prefetch(at, 64);
             simd::Pair w[kParts];
             simd::load_fp8_pairs(at, w);
 #pragma GCC unroll 16

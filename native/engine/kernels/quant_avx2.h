@@ -201,7 +201,7 @@ struct Avx2Policy {
         clear(total);
         const __m256 minus_zero = minus_zero_of(w);
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>, tile += kBlockBytes) {
-            if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
+            if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
             add_packed(tile, x + b, blocks, minus_zero, total);
         }
         store(total, out);
@@ -232,7 +232,7 @@ struct Avx2Policy {
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>) {
 #pragma GCC unroll 4
             for (int s = 0; s < N; ++s) {
-                streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);
+                streams[s].prefetch(at[s], kBlockBytes);
                 add_packed(at[s], x + b, blocks, minus_zero, total[s]);
                 at[s] += kBlockBytes;
             }
@@ -285,7 +285,7 @@ struct Avx2Policy {
                                             std::int64_t stride, std::int64_t groups, const Stream& stream,
                                             const std::uint8_t* next, std::int64_t share, float* sums) {
         for (std::int64_t g = 0; g < groups; ++g, x += NT * stride, sums += NT * kTileRows, next += share) {
-            stream.prefetch<0>(next, share);
+            stream.prefetch(next, share, 0);
             __m256 total[NT][2];
             load(sums, total);
             const std::uint8_t* block = room;

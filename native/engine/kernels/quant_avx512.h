@@ -140,7 +140,7 @@ struct Avx512Policy {
         for (__m512& sum : total) sum = _mm512_setzero_ps();
         const __m512 minus_zero = _mm512_set1_ps(static_cast<float>(-w.format->zero));
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>, tile += kBlockBytes) {
-            if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
+            if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
             add_block(tile, x + b, blocks, minus_zero, total);
         }
         for (int t = 0; t < NT; ++t) _mm512_storeu_ps(out + t * kTileRows, total[t]);
@@ -157,7 +157,7 @@ struct Avx512Policy {
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>) {
 #pragma GCC unroll 4
             for (int s = 0; s < N; ++s) {
-                streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);
+                streams[s].prefetch(at[s], kBlockBytes);
                 add_block(at[s], x + b, blocks, minus_zero, total[s]);
                 at[s] += kBlockBytes;
             }

@@ -57,9 +57,8 @@ inline constexpr const std::uint8_t* kLookup = C == Codes::kSeenFive    ? kE2m1C
                                                : C == Codes::kSeenEight ? kIq4Codes
                                                                         : nullptr;
 
-inline constexpr std::int64_t kAheadBytes = 4096;   // software prefetch distance of a single weight stream
-inline constexpr std::int64_t kStreamAhead = 1024;  // the same of each of several
-inline constexpr std::int64_t kTokenBlock = 64;     // tokens whose activations stay in the second-level cache
+inline constexpr std::int64_t kAheadBytes = 4096;  // software prefetch distance of a weight stream
+inline constexpr std::int64_t kTokenBlock = 64;    // tokens whose activations stay in the second-level cache
 inline constexpr std::int64_t kOpenBlocks = 24;  // blocks that are unpacked together: they stay in the first-level one
 inline constexpr std::int64_t kOpenTokens = 48;  // tokens from which on that pays, whatever the format
 
@@ -68,12 +67,11 @@ struct Stream {
     const std::uint8_t* end;
     const std::uint8_t* next;
 
-    // Prefetches what is read `Ahead` bytes after the `bytes` at `at`.
-    template <std::int64_t Ahead>
-    void prefetch(const std::uint8_t* at, std::int64_t bytes) const {
-        const std::uint8_t* ahead = at + Ahead;
+    // Prefetches what is read `distance` bytes after the `bytes` at `at`.
+    void prefetch(const std::uint8_t* at, std::int64_t bytes, std::int64_t distance = kAheadBytes) const {
+        const std::uint8_t* ahead = at + distance;
         if (next != nullptr && ahead >= end) ahead = next + (ahead - end);
-        for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i);
+        for (std::int64_t i = 0; i < bytes; i += 64) prefetch_line(ahead + i);
     }
 };
 

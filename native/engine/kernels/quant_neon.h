@@ -222,7 +222,7 @@ struct NeonPolicy {
         float32x4_t total[NT][kRowVectors] = {};
         const float zero = minus_zero(w);
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>, tile += kBlockBytes) {
-            if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
+            if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
             add_block(tile, x + b, blocks, zero, total);
         }
         for (int t = 0; t < NT; ++t)
@@ -239,7 +239,7 @@ struct NeonPolicy {
         for (std::int64_t b = 0; b < blocks; b += kSpan<C>) {
 #pragma GCC unroll 4
             for (int s = 0; s < N; ++s) {
-                streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);
+                streams[s].prefetch(at[s], kBlockBytes);
                 add_block(at[s], x + b, blocks, zero, total[s]);
                 at[s] += kBlockBytes;
             }
