@@ -62,9 +62,7 @@ class EngineBench:
             while (begin := self._read[slot]) < work.context:
                 self._read_piece(slot, begin, min(begin + _PIECE, work.context))
             self._read[slot] = max(self._read[slot], work.positions)
-        vocab, shape = self.program.vocab, (work.sequences, work.new)
-        tokens = np.random.default_rng(0).integers(min(_FIRST_ID, vocab // 2), vocab, shape, np.int32)
-        batch = self._shape(work)
+        tokens, batch = self._tokens((work.sequences, work.new)), self._shape(work)
         began = time.perf_counter()
         for step in range(work.steps):
             batch.tokens.reshape(work.sequences, work.new)[:] = tokens
@@ -76,13 +74,16 @@ class EngineBench:
         return time.perf_counter() - began
 
     def _read_piece(self, slot: int, begin: int, end: int) -> None:
-        size, none, vocab = end - begin, np.zeros(0, np.int32), self.program.vocab
-        tokens = np.random.default_rng(begin).integers(min(_FIRST_ID, vocab // 2), vocab, size, np.int32)
-        positions, starts = np.arange(begin, end, dtype=np.int32), np.array([0, size], np.int32)
-        slots, table = np.array([slot], np.int32), self._table(slot + 1)[slot:]
+        positions, none = np.arange(begin, end, dtype=np.int32), np.zeros(0, np.int32)
+        starts, slots = np.array([0, end - begin], np.int32), np.array([slot], np.int32)
+        tokens, table = self._tokens((end - begin,), begin), self._table(slot + 1)[slot:]
         batch = StepInput(tokens, positions, starts, slots, table, none, greedy(none))
         self.backend.collect(self.backend.submit(batch))
         self._read[slot] = end
+
+    def _tokens(self, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.int32]:
+        vocab = self.program.vocab
+        return np.random.default_rng(seed).integers(min(_FIRST_ID, vocab // 2), vocab, shape, np.int32)
 
     def _shape(self, work: Work) -> StepInput:
         """The arrays of steps of this shape, made once."""
