@@ -11,11 +11,35 @@ import numpy as np
 from safetensors.numpy import save_file
 
 CASES = Path(__file__).parents[1] / "golden" / "model"
+# Whose heads, experts or latents are no multiples of what the host engine takes; each has a `-wide` twin that it runs.
+NOT_FOR_THE_HOST = ("deepseek-v3", "gpt-oss", "gpt-oss-clamped", "llama4", "mistral", "mixtral", "qwen3-moe")
 
 
 def case_names():
     """Every case that has a file."""
     return sorted(path.stem for path in CASES.glob("*.json"))
+
+
+def host_cases():
+    """Those that the host engine runs."""
+    return [name for name in case_names() if name not in NOT_FOR_THE_HOST]
+
+
+def stretched(case, context):
+    """The case for contexts that a prompt's attention has to cut up: whatever it sees of them is sixteen times as much,
+    in the model and in every layer. None where positions are learned or scaled to lengths of their own.
+    """
+    config = dict(case["config"])
+    if "n_positions" in config or (config.get("rope_scaling") or {}).get("type") == "longrope":
+        return None
+    inner = dict(config["text_config"]) if "text_config" in config else config
+    inner["max_position_embeddings"] = context
+    for field in ("sliding_window", "attention_chunk_size"):
+        if inner.get(field):
+            inner[field] *= 16
+    if inner is not config:
+        config["text_config"] = inner
+    return case | {"config": config}
 
 
 def load_case(name):
