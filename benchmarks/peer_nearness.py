@@ -1,4 +1,5 @@
-"""How near each side's next-token distributions are to the dequantized float model's, on the text of quality.py."""
+"""How near each side's next-token distributions are to the dequantized float model's, on the text of quality.py, whose
+windows all of them read as prompts."""
 
 from __future__ import annotations
 
@@ -28,9 +29,7 @@ def measured(checkpoint: Checkpoint, sides: Sequence[Side], count: int, threads:
     for side in sides:
         tally = quality.Tally()
         if side.name == OURS:
-            for position, rows in enumerate(quality.engine(program, checkpoint, windows)):
-                for window, row in enumerate(rows):
-                    tally.add(expected[window][position], row)
+            tally.add_windows(expected, quality.read(program, checkpoint, windows))
         else:
             _tell(tally, side, windows, expected, threads)
         found[side.name] = {"version": side.version, **tally.figures()}

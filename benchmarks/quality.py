@@ -4,8 +4,9 @@
 
 Text is teacher-forced in windows of 512 tokens; the last 255 predictions of each window are compared. The float
 reference is the numpy interpreter of the same program with dequantized weights, unquantized activations, and keys and
-values in float. All sides get the same token ids. --kv-type int8 adds the engine with that KV cache. Ends in one JSON
-line.
+values in float. All sides get the same token ids. They read windows as prompts; the engine also decodes what is
+compared, token by token, which computes attention otherwise. --kv-type int8 adds the engine with that KV cache. Ends in
+one JSON line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import math
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from undiced.text import Tokenizer, load_tokenizer
 WINDOW, COMPARED = 512, 256  # the last COMPARED positions of a window but one predict a token that the text has
 CLEAR_MARGIN = 0.1  # nats between the reference's two likeliest tokens
 GATES = {"mean_kl": 0.005, "p99_kl": 0.03, "top1_clear": 0.98, "top1": 0.955}
+DECODED = ", decoded"  # of a side's name
 F32 = NDArray[np.float32]
 
 
@@ -89,7 +91,15 @@ def reference(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.
         yield log_softmax(_logits(backend, program))
 
 
-def engine(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[list[F32]]:
+def read(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[F32]:
+    """Log-probabilities of the compared positions of each window, (255, vocab), read as a prompt."""
+    length = windows.shape[1]
+    for window in windows:
+        steps = nearness.predictions(program, checkpoint, window.tolist(), [length], lambda _: None, prompt=True)
+        yield np.concatenate([rows for _, rows in steps])[:-1]
+
+
+def decode(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[list[F32]]:
     """For each compared position, the windows' log-probabilities: decoded together, what is before them prefilled."""
     count, length = windows.shape
     pages = -(-length // 32)
@@ -146,6 +156,12 @@ class Tally:
         self.agree.append(int(np.argmax(expected)) == int(np.argmax(found)))
         self.clear.append(bool(first - second > CLEAR_MARGIN))
 
+    def add_windows(self, expected: Iterable[F32], found: Iterable[F32]) -> None:
+        """All predictions of each window."""
+        for wanted, rows in zip(expected, found, strict=True):
+            for row, got in zip(wanted, rows, strict=True):
+                self.add(row, got)
+
     def figures(self) -> dict[str, float]:
         """mean and 99th percentile of KL in nats; shares of equal likeliest tokens, in all and where it is clear."""
         agree, clear = np.array(self.agree), np.array(self.clear)
@@ -170,7 +186,7 @@ def compare(
     }
     tokenizer = load_tokenizer(checkpoint)
     windows = windows_of(tokenizer, count, window)
-    sides = {name: Tally() for name in programs}
+    sides = {name + how: Tally() for name in programs for how in ("", DECODED)}
     theirs: Iterator[F32] = iter(())
     if with_peer:
         sides["llama.cpp"] = Tally()
@@ -179,12 +195,12 @@ def compare(
         windows[:, 0] = tokenizer.bos_id
     expected = list(reference(programs["undiced"], checkpoint, windows))
     for name, program in programs.items():
-        for position, together in enumerate(engine(program, checkpoint, windows)):
+        sides[name].add_windows(expected, read(program, checkpoint, windows))
+        for position, together in enumerate(decode(program, checkpoint, windows)):
             for one, row in zip(expected, together, strict=True):
-                sides[name].add(one[position], row)
-    for wanted, rows in zip(expected, theirs, strict=False):
-        for row, found in zip(wanted, rows, strict=True):
-            sides["llama.cpp"].add(row, found)
+                sides[name + DECODED].add(one[position], row)
+    if with_peer:
+        sides["llama.cpp"].add_windows(expected, theirs)
     return {name: tally.figures() for name, tally in sides.items()}
 
 
@@ -208,10 +224,11 @@ def main() -> None:
     kinds = tuple(dict.fromkeys(("f16", args.kv_type)))
     found = compare(args.model, args.windows, not args.no_peer and args.window == WINDOW, kinds, args.window)
     for name, row in found.items():
-        print(f"{name:10} mean KL {row['mean_kl']:.5f}  p99 {row['p99_kl']:.5f}  top-1 {100 * row['top1']:.2f} %"
+        print(f"{name:18} mean KL {row['mean_kl']:.5f}  p99 {row['p99_kl']:.5f}  top-1 {100 * row['top1']:.2f} %"
               f"  where clear {100 * row['top1_clear']:.2f} %  ({row['predictions']:.0f} predictions)")  # fmt: skip
-    for fault in failures(found["undiced"]):
-        print(f"GATE MISSED: {fault}")
+    for name in ("undiced", "undiced" + DECODED):
+        for fault in failures(found[name]):
+            print(f"GATE MISSED by {name}: {fault}")
     print(json.dumps({"command": "python benchmarks/quality.py", "model": args.model, "sides": found}))
 
 

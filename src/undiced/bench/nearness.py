@@ -70,7 +70,7 @@ def nearness(
         return lambda share: say(begin + share / 2, "Reading a text")
 
     halves = ((first, 0.0), (second, 0.5))
-    readings = [_predictions(each, checkpoint, tokens[:count], reaches, isa, told(begin)) for each, begin in halves]
+    readings = [predictions(each, checkpoint, tokens[:count], reaches, told(begin), isa=isa) for each, begin in halves]
     expected = list(readings[0])
     kl: dict[int, list[float]] = {reach: [] for reach in reaches}
     same: dict[int, list[bool]] = {reach: [] for reach in reaches}
@@ -81,20 +81,27 @@ def nearness(
     return [Nearness(r, len(kl[r]), float(np.mean(kl[r])), float(np.mean(same[r]))) for r in reaches]
 
 
-def _predictions(
+def predictions(
     program: HostProgram,
     checkpoint: Checkpoint,
     tokens: Sequence[int],
     reaches: Sequence[int],
-    isa: str,
     done: Callable[[float], None],
+    *,
+    prompt: bool = False,
+    isa: str = "",
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Log-probabilities (_STEP, vocabulary) of the predictions before each reach."""
+    """Log-probabilities (_STEP, vocabulary) of the predictions before each reach, _STEP of them at a time.
+
+    Args:
+        tokens: a multiple of _STEP. reaches: such multiples, of at least _COMPARED.
+        prompt: whether the tokens attend as a prompt's do; otherwise as an answer's.
+    """
     pages = -(-len(tokens) // PAGE_TOKENS)
     logits = next(instr.a for instr in program.instrs if isinstance(instr, Sample))
     backend = HostBackend(program, checkpoint, pages=pages, max_tokens=_STEP, isa=isa)
     try:
-        backend.open_slot(0, SlotState())
+        backend.open_slot(0, SlotState(prompt_tokens=len(tokens) if prompt else 0))
         for at in range(0, len(tokens), _STEP):
             done(at / len(tokens))
             reach = next((reach for reach in reaches if reach - _COMPARED <= at < reach), None)
