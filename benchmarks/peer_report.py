@@ -168,9 +168,10 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
         yield f"| {column}{', ' + calls.unit(column) if column not in SPEEDS else ''} | {' | '.join(row)} | {over} |"
     judged = [each for each in records if each["bench"] == "peers quality"]
     if judged:
-        sides = judged[-1]["sides"]
+        last, sides = judged[-1], judged[-1]["sides"]
         near = [f"{sides[name]['mean_kl']:.4f} / {sides[name]['top1']:.1%}" if name in sides else "-" for name in names]
-        yield f"| mean KL, nat / likeliest token agrees | {' | '.join(near)} | |"
+        of = f"{sides[OURS]['predictions']} predictions, {last['commit']}, {last['isa']}"
+        yield f"| mean KL, nat / likeliest token agrees ({of}) | {' | '.join(near)} | |"
     for run in runs:
         for name, why in run["missing"].items():
             yield f"\n{name} is missing in a run on {run['date']}: {why.rsplit(' / ', 1)[-1]}"

@@ -13,7 +13,7 @@ constexpr int kRows = 64;        // queries that share one pass over a page: its
 constexpr int kWordsRows = 192;  // the same where a page is turned into words first, which costs what 6 rows do
 constexpr int kMemberUnits = 4;  // so many units of a prompt there should be for each member, so that all end together
 constexpr std::size_t kSharedWords = std::size_t{16} << 20;    // bytes: half of a third-level cache
-constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
+constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of a layer's pages, a member; less and more is as fast
 
 }  // namespace
 

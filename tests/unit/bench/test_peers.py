@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
+import subprocess
 import sys
+import tarfile
+import venv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -69,9 +74,11 @@ def test_a_disturbed_run_counts_only_where_there_is_no_other(report: ModuleType)
 
 
 def test_quality_stands_below_the_speeds_of_those_that_it_knows(report: ModuleType) -> None:
-    judged = {"bench": "peers quality", "sides": {"Undiced": {"mean_kl": 0.002, "top1": 0.974}}}
+    sides = {"Undiced": {"mean_kl": 0.002, "top1": 0.974, "predictions": 765}}
+    judged = {"bench": "peers quality", "commit": "c0ffee", "isa": "avx2", "sides": sides}
     page = report.readme([record(100, {"a": 50}), judged])
-    assert "| mean KL, nat / likeliest token agrees | 0.0020 / 97.4% | - | |" in page
+    told = "mean KL, nat / likeliest token agrees (765 predictions, c0ffee, avx2)"
+    assert f"| {told} | 0.0020 / 97.4% | - | |" in page
 
 
 def test_the_picture_has_every_side_of_every_work(report: ModuleType) -> None:
@@ -155,3 +162,36 @@ def test_each_call_is_made_without_and_within_the_disturbance(monkeypatch: pytes
     found = run.measure_disturbed(3, disturbed)
     assert taken == ["core", "free"] * 3 + ["closed"]
     assert found["Undiced"]["prefill 512"] == [256] * 3 and run.rows["Undiced"]["prefill 512"] == [512] * 3
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise subprocess.CalledProcessError(1, ["python", "-m", "ensurepip"])
+
+
+def test_whatever_keeps_a_peer_from_being_installed_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No pip for an environment; a package without an archive, with one that is none, and with another one."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    peers, peer = importlib.import_module("peers"), importlib.import_module("peer")
+    monkeypatch.setenv("UNDICED_PEERS", str(tmp_path / "peers"))
+    monkeypatch.setattr(venv, "create", _refuse)
+    _, missing = peers.installed(["openvino"], Path("file"))
+    assert "ensurepip" in missing["openvino"]
+    for archive in (None, b"not a tar file", _tar("readme")):
+        monkeypatch.setattr(peer, "run", partial(_download, archive))
+        sides, missing = peers.installed(["llama.cpp"], Path("file"))
+        assert sides == [] and missing["llama.cpp"], archive
+    assert "llama.cpp can't be installed" in capsys.readouterr().err
+
+
+def _download(archive: bytes | None, command: list[object]) -> None:
+    if archive is not None and "download" in command:
+        (Path(str(command[command.index("--dest") + 1])) / "llama.tar.gz").write_bytes(archive)
+
+
+def _tar(name: str) -> bytes:
+    room = io.BytesIO()
+    with tarfile.open(fileobj=room, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    return room.getvalue()

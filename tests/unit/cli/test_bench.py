@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from support import tiny_models
+from support import hostile, tiny_models
 from support.commands import run
 
 from undiced import _native
@@ -40,6 +40,15 @@ def test_json_has_shares_that_follow_from_what_it_says(folder: str) -> None:
         assert 0 < one["low"] <= one["tokens_per_second"] <= one["high"]
         assert 0 < one["share"] < 1 and one["bound"] in ("memory", "arithmetic")
         assert one["intensity"] == pytest.approx(one["operations_per_s"] / one["bytes_per_s"])
+
+
+def test_what_int8_keys_and_values_change_is_said(tmp_path: Path) -> None:
+    folder = tiny_models.make_folder(tiny_models.load_case("qwen3"), tmp_path / "tiny")
+    (folder / "tokenizer.json").write_text(json.dumps(hostile.tokenizer()))
+    asked = ("bench", "engine", str(folder), "--rounds", "1", "--work", "8", "--kv-type", "int8")
+    (near,) = json.loads(run(*asked, "--json"))["nearness"]
+    assert near["predictions"] > 0 and 0 < near["mean_kl"] < 0.1 and 0 < near["top1"] <= 1
+    assert f"position {near['reach']}" in run(*asked)
 
 
 def test_a_level_may_be_named(folder: str) -> None:

@@ -1,4 +1,5 @@
-"""The team under load: with one core busy elsewhere a real model must keep more than half of its speed."""
+"""The team idle and under load: it takes no processor time while nobody asks, and with one core busy elsewhere a real
+model keeps more than half of its speed."""
 
 from __future__ import annotations
 
@@ -6,13 +7,20 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from support import tiny_models
 from support.engines import step_of
 
+from undiced.checkpoint import open_checkpoint
 from undiced.compiled import compile_for_host
+from undiced.compiler import compile
 from undiced.engine.host import HostBackend
+from undiced.machine.host import host
+from undiced.model import build
+from undiced.program import Bounds
 
 
 def rate(backend: HostBackend, seconds: float = 0.6) -> float:
@@ -23,6 +31,23 @@ def rate(backend: HostBackend, seconds: float = 0.6) -> float:
         backend.collect(backend.submit(step_of([(0, [1], steps % backend.limits.page_tokens)], pages, 1)))
         steps += 1
     return steps / (time.perf_counter() - start)
+
+
+def test_a_team_that_nobody_asks_takes_no_processor_time(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case("llama"), tmp_path / "tiny"))
+    backend = HostBackend(compile(build(checkpoint), host(4), Bounds(1, 32)), checkpoint, threads=4)
+    try:
+        for _ in range(3):
+            rate(backend, 0.05)
+            time.sleep(0.1)  # members have gone to sleep by then: they spin for a ten thousandth of a second
+            before = time.process_time()
+            time.sleep(0.5)
+            if (taken := time.process_time() - before) < 0.025:
+                return
+        pytest.fail(f"in half a second the team took {taken:.3f} s of processor time")
+    finally:
+        backend.close()
+        checkpoint.close()
 
 
 @pytest.mark.slow
