@@ -185,7 +185,8 @@ class Backend(Protocol):
     """Something that runs a program.
 
     Steps take effect in the order of their submission: a step may read the keys and values that an earlier one writes,
-    though that one has not been collected yet.
+    though that one has not been collected yet. A position may be written again: what a draft that was wrong left there
+    is gone, and nothing else has to take it back.
     """
 
     limits: Limits
