@@ -4,6 +4,7 @@ preempted, finds its prompt in the cache, is one of several answers to it, or is
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 
@@ -48,7 +49,7 @@ def requests(llm: LLM) -> list[Request]:
     """Two answers each to a question that must be answered by calls, by one call or text, by a document, by an
     expression, and freely.
     """
-    strict = tuple(replace(tool, strict=True) for tool in ALL)
+    strict = tuple(dataclasses.replace(tool, strict=True) for tool in ALL)
     forced, free = (
         held_form(Toolbox(tools, tools, must), DIALECT, None) for tools, must in ((ALL, True), (strict, False))
     )
