@@ -41,7 +41,12 @@ _SERVED = (
         "repetition_penalty",
     ),
     *served("OpenAI", "1 to 16, and at most `--max-queue`; seeds of the choices differ", "n"),
-    *served("OpenAI", "equal seeds give equal answers, whatever else runs; -1: a fresh one", "seed"),
+    *served(
+        "OpenAI",
+        "equal seeds give equal answers, whatever else runs (but for rounding, where keys and values are made "
+        "again); -1: a fresh one",
+        "seed",
+    ),
     *served(
         "OpenAI",
         "up to 4 strings; text and `usage` end at the token that completes one. A control token's name in one matches "
