@@ -107,6 +107,8 @@ class Night:
         if found := self.database.connections():
             os.kill(self.draw.choice(found), signal.SIGKILL)
             self.home.kills["connection"] += 1
+            database = self.database
+            wait_until(lambda: not set(found) & set(database.connections()))  # it has noticed, and ended the others
             self.await_database()
 
     def database_and_engine(self) -> None:

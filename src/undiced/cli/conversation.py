@@ -69,8 +69,10 @@ class Conversation:
 
     def tell(self, text: str) -> None:
         """Something for the person who types; scripts do not want it."""
+        from undiced.cli.terminal import folded
+
         if not self.as_json:
-            typer.secho(printable(text), fg="bright_black", err=True)
+            typer.secho(folded(printable(text), sys.stderr), fg="bright_black", err=True)
 
     def take(self, line: str) -> None:
         """Obey a command or answer a message."""

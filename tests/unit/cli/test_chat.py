@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def test_a_message_longer_than_the_context_is_refused_with_a_remedy_that_is_ther
 def test_a_long_message_is_answered_by_what_fits(model, capsys):
     conversation(model).take(words("x", 18))
     assert "2 tokens; cut: the context is full" in capsys.readouterr().err
+
+
+def test_what_is_told_of_an_answer_fits_a_terminal(model, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    conversation(model).take(words("x", 18))
+    told = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert "the next message leaves" in " ".join(told.split()) and max(map(len, told.splitlines())) <= 40
 
 
 def test_a_cut_answer_goes_on_in_its_own_message(model, capsys):
