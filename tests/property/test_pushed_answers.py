@@ -34,9 +34,8 @@ SAID = st.one_of(
 STOPS = st.lists(st.text("abc", min_size=1, max_size=3), max_size=2).map(tuple)
 ACTS = st.lists(st.sampled_from(["step"] * 6 + ["turn", "turn", "go on"]), max_size=60)
 END = st.sampled_from(["end"] * 4 + ["leave", "die", "one dies"])
-RANDOM = st.randoms(
-    use_true_random=True
-)  # an answer is told things as it is cancelled, when its example may draw no more
+# From a seed: an answer is told things as it is cancelled, when its example may draw no more.
+RANDOM = st.randoms(use_true_random=True)
 
 
 SERVICE = build_caller().service

@@ -1,5 +1,7 @@
 """Runs prompts on any backend, whole or in pieces, and returns logits: shared by the tests that compare executors."""
 
+from itertools import repeat
+
 import numpy as np
 
 from undiced.engine.backend import StepInput
@@ -27,6 +29,7 @@ def run(backend, program, prompts, chunk, order):
     """Last-row logits after each step: prompts are fed in chunks of `chunk` tokens, all sequences together.
 
     Args:
+        chunk: a number, or one for each step.
         order: a permutation of the page pool, so that sequences lie on scattered pages.
 
     Returns:
@@ -36,13 +39,14 @@ def run(backend, program, prompts, chunk, order):
     page_rows = np.asarray(order[: pages_each * len(prompts)], np.int32).reshape(len(prompts), pages_each)
     index = logits_buffer(program)
     found = [{} for _ in prompts]
-    at = 0
+    at, sizes = 0, repeat(chunk) if isinstance(chunk, int) else iter(chunk)
     while at < max(map(len, prompts)):
-        parts = [(i, p[at : at + chunk], at) for i, p in enumerate(prompts) if at < len(p)]
+        size = next(sizes)
+        parts = [(i, p[at : at + size], at) for i, p in enumerate(prompts) if at < len(p)]
         backend.collect(backend.submit(step_of(parts, page_rows, pages_each)))
         for (i, tokens, start), row in zip(parts, backend.buffer(index), strict=True):
             found[i][start + len(tokens) - 1] = row.copy()
-        at += chunk
+        at += size
     return found
 
 

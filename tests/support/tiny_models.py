@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 CASES = Path(__file__).parents[1] / "golden" / "model"
-# Whose heads, experts or latents are no multiples of what the host engine takes; each has a `-wide` twin that it runs.
+# Whose sizes are no multiples of what the host engine takes; it runs a `-wide` twin of each architecture.
 NOT_FOR_THE_HOST = ("deepseek-v3", "gpt-oss", "gpt-oss-clamped", "llama4", "mistral", "mixtral", "qwen3-moe")
 
 
